@@ -1,1 +1,4 @@
-//! See ARCHITECTURE.md.
+//! The supervisor of one container: streams, exit status, clean-up. See ARCHITECTURE.md.
+
+pub mod plan;
+pub mod wire;

@@ -1,0 +1,84 @@
+//! What the engine hands to the supervisor: everything about one start of one container.
+//!
+//! Written to `<run>/<id>/plan.json` and passed by path on the shim's command line, so that a plan of any size costs one file.
+
+use std::path::PathBuf;
+
+use oci_spec::runtime::Spec;
+use serde::{Deserialize, Serialize};
+
+/// One start of one container.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Plan {
+    /// 64 hex digits.
+    pub id: String,
+    pub isolation: IsolationPlan,
+    /// The same for both isolations; bind mounts carry host paths; `process.user` is filled in by the shim from [`Plan::user`].
+    pub spec: Spec,
+    /// Docker's `USER[:GROUP]`, resolved against the mounted rootfs; empty means root.
+    pub user: String,
+    /// `--group-add`, names or numbers.
+    #[serde(default)]
+    pub extra_groups: Vec<String>,
+    pub rootfs: Rootfs,
+    /// `<root>/containers/<id>`: the shim keeps `lock` locked there and writes `status.json`.
+    pub container_dir: PathBuf,
+    /// `<run>/<id>`, mode 0700, exists.
+    pub run_dir: PathBuf,
+    /// cgroup v2 directory to create: the container's (process) or the monitor's (vm). None: no cgroup v2 on this host.
+    pub cgroup: Option<PathBuf>,
+    pub tty: bool,
+    /// Terminal size at the start.
+    #[serde(default)]
+    pub rows: u16,
+    #[serde(default)]
+    pub cols: u16,
+    /// `-i`: stdin is a stream; otherwise /dev/null.
+    pub open_stdin: bool,
+    /// `--init`.
+    #[serde(default)]
+    pub init: bool,
+    /// `--rm`: nothing of the container outlives it, so nothing needs to be synced.
+    pub remove: bool,
+    /// The primary client's end of file ends the container.
+    pub tied: bool,
+    /// Seconds between the stop signal and SIGKILL when the shim ends the container on its own account.
+    pub stop_timeout_s: u32,
+}
+
+/// The overlay mount.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Rootfs {
+    /// Top-most first, as overlayfs wants `lowerdir`.
+    pub lower: Vec<PathBuf>,
+    pub upper: PathBuf,
+    pub work: PathBuf,
+    /// No durability is needed (`volatile`).
+    pub volatile: bool,
+}
+
+/// Where the container runs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IsolationPlan {
+    Process,
+    Vm(VmPlan),
+}
+
+/// What the microVM needs beyond the container.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VmPlan {
+    pub vmm: PathBuf,
+    pub kernel: PathBuf,
+    pub initramfs: PathBuf,
+    pub cmdline: String,
+    pub memory_mib: u64,
+    pub vcpus: u8,
+    pub boot_deadline_ms: u64,
+    pub serial: bool,
+    /// Unprivileged ids of the jailed monitor.
+    pub uid: u32,
+    pub gid: u32,
+    /// Limits on the monitor's own cgroup.
+    pub resources: Option<oci_spec::runtime::LinuxResources>,
+}
