@@ -1,0 +1,13 @@
+//! Whole-program tests, one table for both isolations. Run with `cargo xtask e2e`.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod basics;
+mod crash;
+mod failures;
+mod images;
+mod limits;
+mod parity;
+mod streams;
+mod terminal;
+mod timings;
+mod volumes;
