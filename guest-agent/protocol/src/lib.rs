@@ -1,289 +1,31 @@
-//! Messages between the host and the agent in the guest.
+//! What the host and the agent in the guest say to each other.
 //!
-//! Frames are a `u32` little endian length and a prost message. Fields are numbered and
-//! optional by nature, so a host and a restored guest of another version still talk.
-//! Both sides treat the other as hostile: [`MAX_FRAME`] bounds every frame.
+//! Frames ([`frame`]) are a `u32` little endian length and a prost message ([`Request`] one way, [`Hello`]
+//! and then [`Message`] the other). Fields are numbered and optional by nature, so that a host and a
+//! restored guest of another version still understand each other. [`FdStream`] is what both ends move
+//! standard streams with.
+//!
+//! Both sides treat the other as hostile: every frame has a limit, and nothing is allocated for bytes
+//! that have not arrived. Refuses longer and malformed frames.
 
+pub mod fd_stream;
+pub mod frame;
+mod messages;
+
+pub use fd_stream::FdStream;
+pub use messages::*;
+
+/// Version of the protocol, in [`Hello`]. Grows when an old peer would misunderstand a message.
+pub const VERSION: u32 = 1;
 /// The agent connects here (host, CID 2) as soon as it runs: the ready event, then the control channel.
 pub const CONTROL_PORT: u32 = 1024;
 /// The agent connects here once per stdio stream and sends a [`StreamHeader`] first.
 pub const STREAM_PORT: u32 = 1025;
-/// Largest frame, bytes.
+/// Largest frame to the agent, bytes: an OCI spec and some.
 pub const MAX_FRAME: usize = 4 << 20;
-
-/// First frame of the agent on the control connection.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct Hello {
-    /// Version of this protocol.
-    #[prost(uint32, tag = "1")]
-    pub version: u32,
-    /// CLOCK_BOOTTIME of the guest, nanoseconds.
-    #[prost(uint64, tag = "2")]
-    pub uptime_ns: u64,
-}
-
-/// First frame on a stream connection.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct StreamHeader {
-    /// The 16 random bytes that the request named.
-    #[prost(bytes = "vec", tag = "1")]
-    pub token: Vec<u8>,
-}
-
-/// Host to agent.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct Request {
-    #[prost(uint64, tag = "1")]
-    pub id: u64,
-    #[prost(oneof = "request::Body", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10")]
-    pub body: Option<request::Body>,
-}
-
-/// The kinds of request.
-pub mod request {
-    #[derive(Clone, PartialEq, prost::Oneof)]
-    pub enum Body {
-        #[prost(message, tag = "2")]
-        Setup(super::Setup),
-        #[prost(message, tag = "3")]
-        Create(super::Create),
-        #[prost(message, tag = "4")]
-        Start(super::Start),
-        #[prost(message, tag = "5")]
-        Exec(super::Exec),
-        #[prost(message, tag = "6")]
-        Signal(super::Signal),
-        #[prost(message, tag = "7")]
-        Resize(super::Resize),
-        #[prost(message, tag = "8")]
-        Stats(super::StatsRequest),
-        #[prost(message, tag = "9")]
-        Sync(super::Sync),
-        #[prost(message, tag = "10")]
-        Delete(super::Delete),
-    }
-}
-
-/// Makes the guest what this start needs: shares, clock, entropy, network.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct Setup {
-    /// virtio-fs tags to mount at `/run/share/<tag>`.
-    #[prost(string, repeated, tag = "1")]
-    pub shares: Vec<String>,
-    /// CLOCK_REALTIME to step to, nanoseconds; 0 leaves the clock alone.
-    #[prost(uint64, tag = "2")]
-    pub realtime_ns: u64,
-    /// Mixed into and credited to the kernel's pool, at most 512 bytes.
-    #[prost(bytes = "vec", tag = "3")]
-    pub entropy: Vec<u8>,
-    #[prost(string, tag = "4")]
-    pub hostname: String,
-    #[prost(message, repeated, tag = "5")]
-    pub links: Vec<Link>,
-}
-
-/// One network interface, found by its MAC.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct Link {
-    #[prost(string, tag = "1")]
-    pub name: String,
-    #[prost(bytes = "vec", tag = "2")]
-    pub mac: Vec<u8>,
-    #[prost(uint32, tag = "3")]
-    pub mtu: u32,
-    /// CIDR notation, either family.
-    #[prost(string, repeated, tag = "4")]
-    pub addresses: Vec<String>,
-    #[prost(message, repeated, tag = "5")]
-    pub routes: Vec<Route>,
-}
-
-/// One route; an empty destination is the default route.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct Route {
-    #[prost(string, tag = "1")]
-    pub destination: String,
-    #[prost(string, tag = "2")]
-    pub gateway: String,
-}
-
-/// Where the three streams of a process go. Empty token: /dev/null.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct Stdio {
-    /// One terminal on the stdout token instead of three pipes.
-    #[prost(bool, tag = "1")]
-    pub terminal: bool,
-    #[prost(bytes = "vec", tag = "2")]
-    pub stdin: Vec<u8>,
-    #[prost(bytes = "vec", tag = "3")]
-    pub stdout: Vec<u8>,
-    #[prost(bytes = "vec", tag = "4")]
-    pub stderr: Vec<u8>,
-    #[prost(uint32, tag = "5")]
-    pub rows: u32,
-    #[prost(uint32, tag = "6")]
-    pub cols: u32,
-}
-
-/// Makes a container from an OCI spec, up to just before its user process.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct Create {
-    #[prost(string, tag = "1")]
-    pub container: String,
-    /// The OCI runtime spec, JSON.
-    #[prost(bytes = "vec", tag = "2")]
-    pub spec: Vec<u8>,
-    #[prost(message, optional, tag = "3")]
-    pub stdio: Option<Stdio>,
-    /// Docker's `USER[:GROUP]`, resolved in the guest against the rootfs.
-    #[prost(string, tag = "4")]
-    pub user: String,
-    #[prost(string, repeated, tag = "5")]
-    pub extra_groups: Vec<String>,
-    /// A reaping init as PID 1.
-    #[prost(bool, tag = "6")]
-    pub init: bool,
-}
-
-/// Lets the user process run.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct Start {
-    #[prost(string, tag = "1")]
-    pub container: String,
-}
-
-/// Another process in a running container.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct Exec {
-    #[prost(string, tag = "1")]
-    pub container: String,
-    /// Names the process in later requests; not empty.
-    #[prost(string, tag = "2")]
-    pub exec: String,
-    /// The OCI `process` object, JSON.
-    #[prost(bytes = "vec", tag = "3")]
-    pub process: Vec<u8>,
-    #[prost(message, optional, tag = "4")]
-    pub stdio: Option<Stdio>,
-    #[prost(string, tag = "5")]
-    pub user: String,
-    #[prost(string, repeated, tag = "6")]
-    pub extra_groups: Vec<String>,
-}
-
-/// An empty `exec` means the container's init.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct Signal {
-    #[prost(string, tag = "1")]
-    pub container: String,
-    #[prost(string, tag = "2")]
-    pub exec: String,
-    #[prost(int32, tag = "3")]
-    pub signal: i32,
-    /// Every process of the container.
-    #[prost(bool, tag = "4")]
-    pub all: bool,
-}
-
-/// New terminal size.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct Resize {
-    #[prost(string, tag = "1")]
-    pub container: String,
-    #[prost(string, tag = "2")]
-    pub exec: String,
-    #[prost(uint32, tag = "3")]
-    pub rows: u32,
-    #[prost(uint32, tag = "4")]
-    pub cols: u32,
-}
-
-/// Resource use of a container.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct StatsRequest {
-    #[prost(string, tag = "1")]
-    pub container: String,
-}
-
-/// Writes back everything cached for the shares.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct Sync {}
-
-/// Removes what a container left in the guest.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct Delete {
-    #[prost(string, tag = "1")]
-    pub container: String,
-}
-
-/// Agent to host: an answer (id of the request) or an event (id 0).
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct Message {
-    #[prost(uint64, tag = "1")]
-    pub id: u64,
-    #[prost(oneof = "message::Body", tags = "2, 3, 4, 5")]
-    pub body: Option<message::Body>,
-}
-
-/// The kinds of message.
-pub mod message {
-    #[derive(Clone, PartialEq, prost::Oneof)]
-    pub enum Body {
-        /// The request was done; `pid` where one was started.
-        #[prost(message, tag = "2")]
-        Done(super::Done),
-        #[prost(message, tag = "3")]
-        Failed(super::Failed),
-        #[prost(message, tag = "4")]
-        Exited(super::Exited),
-        #[prost(message, tag = "5")]
-        Stats(super::Stats),
-    }
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct Done {
-    #[prost(int32, tag = "1")]
-    pub pid: i32,
-}
-
-/// The request failed; the text is meant for the user.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct Failed {
-    #[prost(string, tag = "1")]
-    pub message: String,
-    /// 125, 126 or 127.
-    #[prost(uint32, tag = "2")]
-    pub exit_code: u32,
-}
-
-/// A process ended.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct Exited {
-    #[prost(string, tag = "1")]
-    pub container: String,
-    #[prost(string, tag = "2")]
-    pub exec: String,
-    /// 0-255; 128+n for signal n.
-    #[prost(uint32, tag = "3")]
-    pub code: u32,
-    #[prost(bool, tag = "4")]
-    pub oom_killed: bool,
-}
-
-/// cgroup v2 figures of a container.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct Stats {
-    #[prost(uint64, tag = "1")]
-    pub cpu_usage_us: u64,
-    #[prost(uint64, tag = "2")]
-    pub memory_bytes: u64,
-    #[prost(uint64, tag = "3")]
-    pub memory_limit_bytes: u64,
-    #[prost(uint64, tag = "4")]
-    pub pids: u64,
-    #[prost(uint64, tag = "5")]
-    pub io_read_bytes: u64,
-    #[prost(uint64, tag = "6")]
-    pub io_write_bytes: u64,
-}
+/// Largest frame from the agent, bytes; its longest is an error text.
+pub const MAX_ANSWER: usize = 64 << 10;
+/// Largest frame on a stream connection, bytes: its only one is the [`StreamHeader`].
+pub const MAX_STREAM_HEADER: usize = 64;
+/// Length of a stream token, bytes.
+pub const TOKEN: usize = 16;

@@ -42,8 +42,15 @@ pub struct Plan {
     pub remove: bool,
     /// The primary client's end of file ends the container.
     pub tied: bool,
-    /// Seconds between the stop signal and SIGKILL when the shim ends the container on its own account.
+    /// What the shim sends when it ends the container on its own account (it got SIGTERM).
+    #[serde(default = "sigterm")]
+    pub stop_signal: i32,
+    /// Seconds between the stop signal and SIGKILL.
     pub stop_timeout_s: u32,
+}
+
+fn sigterm() -> i32 {
+    libc::SIGTERM
 }
 
 /// The overlay mount.

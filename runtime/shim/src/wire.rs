@@ -3,11 +3,19 @@
 //! `type: u8`, `length: u32` little endian, then that many bytes; at most [`MAX_FRAME`].
 //! Data frames carry raw bytes, the others JSON. The same frames serve the primary client
 //! of a foreground run and, on `<run>/<id>/shim.sock`, everybody who attaches or asks later.
+//!
+//! Stdin has a window, so that a container that does not read cannot hold up the signals behind its
+//! input: a client sends at most [`STDIN_WINDOW`] bytes of [`STDIN`] ahead of what [`STDIN_CREDIT`] frames gave
+//! back. [`crate::client`] does that; a client that does not is disconnected.
 
 use serde::{Deserialize, Serialize};
 
 /// Largest payload, bytes.
 pub const MAX_FRAME: usize = 1 << 20;
+/// Bytes of stdin that a client may have sent and the container not yet taken.
+pub const STDIN_WINDOW: usize = 256 << 10;
+/// Bytes before the payload: type and length.
+pub const HEADER: usize = 5;
 
 /// Bytes of stdin, client to shim; an empty frame is end of file.
 pub const STDIN: u8 = 0;
@@ -15,6 +23,8 @@ pub const STDIN: u8 = 0;
 pub const STDOUT: u8 = 1;
 /// Bytes of the container's stderr; an empty frame is end of file.
 pub const STDERR: u8 = 2;
+/// Shim to client: `u32` little endian, bytes of stdin that the container took; the client may send as many more.
+pub const STDIN_CREDIT: u8 = 3;
 /// A [`Request`], client to shim.
 pub const REQUEST: u8 = 16;
 /// A [`Notice`], shim to client.
