@@ -1,5 +1,12 @@
 //! Virtio 1.2 devices over MMIO: the transport and one folder per device.
 
 pub mod device;
+mod device_queue;
+mod features;
+mod guest_iovec;
+pub mod rng;
+#[cfg(test)]
+pub(crate) mod test_utils;
+mod worker;
 
 pub use device::{ActivateError, ActivationContext, ActiveQueue, GuestRam, Interrupt, VirtioDevice};
