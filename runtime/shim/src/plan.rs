@@ -8,6 +8,7 @@ use oci_spec::runtime::Spec;
 use serde::{Deserialize, Serialize};
 
 /// One start of one container.
+#[expect(clippy::struct_excessive_bools, reason = "independent settings of one container")]
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Plan {
     /// 64 hex digits.
@@ -65,6 +66,7 @@ pub struct Rootfs {
 }
 
 /// Where the container runs.
+#[expect(clippy::large_enum_variant, reason = "there is one per process")]
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IsolationPlan {
