@@ -1,0 +1,15 @@
+//! The grammar of Docker's flag values, each in a file of its own. Every function takes the text a
+//! user wrote and answers with the value or with the message Docker gives; nothing here touches the
+//! machine, except for environment files and seccomp profiles, which are read.
+
+pub mod device;
+pub mod environment;
+pub mod limit;
+pub mod mount;
+pub mod mount_flag;
+pub mod security;
+pub mod signal;
+pub mod size;
+pub mod tmpfs;
+pub mod ulimit;
+pub mod volume;
