@@ -26,6 +26,7 @@ mod error;
 mod options;
 mod process;
 mod status;
+mod usage;
 mod user;
 
 pub use container::{Container, create};
@@ -33,4 +34,5 @@ pub use error::{EXIT_CANNOT_EXECUTE, EXIT_ENGINE, EXIT_NOT_FOUND, Error};
 pub use options::{CreateOptions, Gate, Stdio};
 pub use process::Process;
 pub use status::{ContainerState, ExitStatus, Status};
+pub use usage::Usage;
 pub use user::{User, resolve_user};

@@ -1,0 +1,85 @@
+//! The file systems that the initramfs lacks and the container core needs, and no more: every mount is on
+//! the way of every start. `/dev/pts`, `/dev/shm` and `/dev/mqueue` are made by the core, one for each container.
+
+use std::io;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, Mode};
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, MoveMountFlags, OpenTreeFlags};
+use rustix::process::{Resource, Rlimit};
+
+/// Where the shares of the host appear, one directory for each tag.
+pub(crate) const SHARES: &str = "/run/share";
+/// Parent of the containers' cgroups.
+pub(crate) const CGROUPS: &str = "/sys/fs/cgroup";
+
+/// Most open files of a process in the guest; the kernel's default of `fs.nr_open`.
+const MAX_FILES: u64 = 1 << 20;
+
+/// Makes them all.
+///
+/// # Errors
+/// What was to be mounted where, and why that failed.
+pub(crate) fn make() -> Result<(), String> {
+    leave_rootfs().map_err(|error| format!("bind the initramfs over itself: {error}"))?;
+    let safe = MountFlags::NOSUID | MountFlags::NOEXEC | MountFlags::NODEV;
+    mount("devtmpfs", "/dev", MountFlags::NOSUID | MountFlags::NOEXEC)?;
+    mount("proc", "/proc", safe)?;
+    mount("sysfs", "/sys", safe)?;
+    mount("cgroup2", CGROUPS, safe)?;
+    enable_controllers().map_err(|error| format!("enable the cgroup controllers: {error}"))?;
+    // Containers are given what their spec says, which can only be less than what the agent has.
+    let files = Rlimit { current: Some(MAX_FILES), maximum: Some(MAX_FILES) };
+    rustix::process::setrlimit(Resource::Nofile, files).map_err(|error| format!("set RLIMIT_NOFILE: {error}"))
+}
+
+/// `pivot_root` refuses to work in the kernel's own root mount, so a bind mount of it becomes our root.
+fn leave_rootfs() -> Result<(), Errno> {
+    let copy = rustix::mount::open_tree(
+        CWD,
+        "/",
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC,
+    )?;
+    rustix::mount::move_mount(&copy, "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
+    rustix::process::fchdir(&copy)?;
+    rustix::process::chroot(".")
+}
+
+/// Mounts file system `kind` at `at`, which is made if need be. One that is there already will do.
+pub(crate) fn mount(kind: &str, at: &str, flags: MountFlags) -> Result<(), String> {
+    mount_from(kind, kind, at, flags)
+}
+
+/// [`mount`] with a source of its own.
+pub(crate) fn mount_from(kind: &str, source: &str, at: &str, flags: MountFlags) -> Result<(), String> {
+    make_directory(at).map_err(|error| format!("make directory {at}: {error}"))?;
+    match rustix::mount::mount(source, at, kind, flags, None) {
+        Ok(()) | Err(Errno::BUSY) => Ok(()),
+        Err(error) => Err(format!("mount {kind} ({source}) on {at}: {error}")),
+    }
+}
+
+/// `mkdir -p`, but most often there is nothing to do.
+fn make_directory(path: &str) -> io::Result<()> {
+    match rustix::fs::accessat(CWD, path, rustix::fs::Access::EXISTS, AtFlags::empty()) {
+        Ok(()) => Ok(()),
+        Err(Errno::NOENT) => {
+            if let Some(parent) = Path::new(path).parent().and_then(Path::to_str) {
+                make_directory(parent)?;
+            }
+            match rustix::fs::mkdirat(CWD, path, Mode::from_raw_mode(0o755)) {
+                Ok(()) | Err(Errno::EXIST) => Ok(()),
+                Err(error) => Err(error.into()),
+            }
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Lets the containers' cgroups have every controller of the kernel.
+fn enable_controllers() -> io::Result<()> {
+    let controllers = std::fs::read_to_string(format!("{CGROUPS}/cgroup.controllers"))?;
+    let enable: Vec<String> = controllers.split_whitespace().map(|name| format!("+{name}")).collect();
+    std::fs::write(format!("{CGROUPS}/cgroup.subtree_control"), enable.join(" "))
+}
