@@ -3,9 +3,13 @@
 //! All paths are host paths as the caller sees them; the jail maps them to its own root.
 //! Refuses nothing itself: [`VmConfig::validate`] is where bounds are enforced.
 
+mod validate;
+
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+pub use validate::Invalid;
 
 /// A whole machine.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -39,7 +39,10 @@ pub struct ActivationContext {
     pub interrupt: Arc<Interrupt>,
 }
 
-/// A ready queue and the eventfd that the guest's notification writes to (KVM ioeventfd).
+/// A ready queue and the eventfd that the guest's notification writes to (KVM ioeventfd, non-blocking).
+///
+/// The transport hands over queues 0 to n, n at least 1: a driver may leave the last ones unused. Size, alignment
+/// and addresses are checked and the event index is set as negotiated.
 #[derive(Debug)]
 pub struct ActiveQueue {
     pub queue: Queue,
@@ -55,13 +58,15 @@ pub struct ActivateError(pub String);
 #[derive(Debug)]
 pub struct Interrupt {
     status: AtomicU32,
+    /// ConfigGeneration as the driver reads it.
+    generation: AtomicU32,
     irqfd: EventFd,
 }
 
 impl Interrupt {
     /// `irqfd` is registered with KVM for the device's GSI by the machine.
     pub fn new(irqfd: EventFd) -> Self {
-        Self { status: AtomicU32::new(0), irqfd }
+        Self { status: AtomicU32::new(0), generation: AtomicU32::new(0), irqfd }
     }
 
     /// Used buffers were added to a queue. Call only if the driver wants it (`Queue::needs_notification`).
@@ -69,9 +74,15 @@ impl Interrupt {
         self.raise(1);
     }
 
-    /// The configuration space changed.
+    /// The configuration space changed, or DEVICE_NEEDS_RESET was set.
     pub fn signal_config(&self) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
         self.raise(2);
+    }
+
+    /// Changes with every [`Interrupt::signal_config`].
+    pub fn config_generation(&self) -> u32 {
+        self.generation.load(Ordering::SeqCst)
     }
 
     /// InterruptStatus as the driver reads it.

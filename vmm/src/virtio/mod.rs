@@ -4,6 +4,7 @@ pub mod device;
 mod device_queue;
 mod features;
 mod guest_iovec;
+pub mod mmio;
 pub mod rng;
 #[cfg(test)]
 pub(crate) mod test_utils;

@@ -1,0 +1,180 @@
+//! The control thread: builds the machine, then waits for the guest, its owner and the boot deadline.
+
+mod owner;
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::event::epoll;
+use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
+
+use crate::config::VmConfig;
+use crate::control::{Command, Event, ExitReason};
+use crate::legacy::console;
+use crate::machine::{self, Machine, Opened};
+use crate::{jail, seccomp, thread, vcpu};
+
+pub use owner::{CONTROL_FD, Owner};
+
+const OWNER: u64 = 0;
+const NEWS: u64 = 1;
+const DEADLINE: u64 = 2;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{0}")]
+    Config(#[from] crate::config::Invalid),
+    #[error("{0}")]
+    Machine(#[from] machine::Error),
+    #[error("{0}")]
+    Jail(#[from] jail::Error),
+    #[error("cannot set up the control loop: {0}")]
+    Loop(#[from] io::Error),
+}
+
+impl From<machine::OpenError> for Error {
+    fn from(error: machine::OpenError) -> Self {
+        Self::Machine(error.into())
+    }
+}
+
+/// Builds the machine that `config` describes, inside its jail if it has one.
+///
+/// # Errors
+/// Everything that can be wrong with the configuration, the host or the files; the text says what to do.
+pub fn build(config: &VmConfig) -> Result<Machine, Error> {
+    config.validate()?;
+    let opened = Opened::open(config)?;
+    let Some(jail) = &config.jail else { return Ok(Machine::build(config, opened)?) };
+    jail::join_cgroup(jail)?;
+    let inside = jail::enter(config, jail)?;
+    let machine = Machine::build(&inside, opened)?;
+    jail::finish()?;
+    Ok(machine)
+}
+
+/// Runs the machine to its end; returns why it ended and the last of its console.
+///
+/// # Errors
+/// If the loop's own files cannot be made.
+pub fn run(
+    config: &VmConfig,
+    machine: &mut Machine,
+    owner: Option<&Owner>,
+) -> Result<(ExitReason, String), Error> {
+    let mut control = Control::new(config, owner)?;
+    control.watch(machine.news(), NEWS)?;
+    if thread::confined() {
+        seccomp::enter(seccomp::Filter::Control);
+    }
+    machine.resume();
+    let reason = control.wait_for_end(machine);
+    machine.stop();
+    Ok((reason, machine.console_tail(console::RING_SIZE)))
+}
+
+struct Control<'a> {
+    epoll: OwnedFd,
+    deadline: OwnedFd,
+    /// 0 = none, or not any more.
+    deadline_ms: u64,
+    owner: Option<&'a Owner>,
+    started: bool,
+}
+
+impl<'a> Control<'a> {
+    fn new(config: &VmConfig, owner: Option<&'a Owner>) -> io::Result<Self> {
+        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+        let control = Self {
+            epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
+            deadline: rustix::time::timerfd_create(TimerfdClockId::Monotonic, flags)?,
+            deadline_ms: config.boot_deadline_ms,
+            owner,
+            started: false,
+        };
+        control.watch(&control.deadline, DEADLINE)?;
+        if let Some(owner) = owner {
+            control.watch(owner, OWNER)?;
+        }
+        Ok(control)
+    }
+
+    fn watch(&self, file: &impl std::os::fd::AsRawFd, token: u64) -> io::Result<()> {
+        // SAFETY: the caller holds the file open for the whole call.
+        let file = unsafe { std::os::fd::BorrowedFd::borrow_raw(file.as_raw_fd()) };
+        Ok(epoll::add(&self.epoll, file, epoll::EventData::new_u64(token), epoll::EventFlags::IN)?)
+    }
+
+    fn wait_for_end(&mut self, machine: &Machine) -> ExitReason {
+        let mut events = Vec::with_capacity(4);
+        loop {
+            events.clear();
+            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), None) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return ExitReason::Error(format!("cannot wait for events: {error}")),
+            }
+            for event in &events {
+                if let Some(reason) = self.handle(event.data.u64(), machine) {
+                    return reason;
+                }
+            }
+        }
+    }
+
+    fn handle(&mut self, token: u64, machine: &Machine) -> Option<ExitReason> {
+        match token {
+            NEWS => {
+                // Only wakes us; the news itself is read from the machine.
+                let _ = machine.news().read();
+                self.note_start(machine);
+                machine.exit_reason()
+            }
+            DEADLINE if self.deadline_ms > 0 => Some(ExitReason::Deadline),
+            OWNER => match self.owner?.receive() {
+                Ok(Some(command)) => self.obey(&command, machine),
+                Ok(None) => Some(ExitReason::Stopped),
+                Err(error) => Some(ExitReason::Error(format!("the owner sent no valid command: {error}"))),
+            },
+            _ => None,
+        }
+    }
+
+    fn obey(&mut self, command: &Command, machine: &Machine) -> Option<ExitReason> {
+        match command {
+            Command::Booted => {
+                self.deadline_ms = 0;
+                None
+            }
+            Command::Stop => Some(ExitReason::Stopped),
+            Command::Pause => {
+                machine.pause();
+                None
+            }
+            Command::Resume => {
+                machine.resume();
+                None
+            }
+        }
+    }
+
+    /// Reports the first `KVM_RUN` and arms the deadline that counts from it.
+    fn note_start(&mut self, machine: &Machine) {
+        let Some(at_ns) = machine.first_run_ns().filter(|_| !self.started) else { return };
+        self.started = true;
+        if let Some(owner) = self.owner {
+            owner.send(&Event::Started { at_ns });
+        }
+        if self.deadline_ms > 0 {
+            let passed = Duration::from_nanos(vcpu::monotonic_ns().saturating_sub(at_ns));
+            // Zero would disarm the timer.
+            let left =
+                Duration::from_millis(self.deadline_ms).saturating_sub(passed).max(Duration::from_nanos(1));
+            let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
+            let value = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
+            let timer = Itimerspec { it_interval: zero, it_value: value };
+            // Fails only for a value out of range; `validate` bounds it.
+            let _ = rustix::time::timerfd_settime(self.deadline.as_fd(), TimerfdTimerFlags::empty(), &timer);
+        }
+    }
+}

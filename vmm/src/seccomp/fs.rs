@@ -1,0 +1,93 @@
+//! virtio-fs: a FUSE server's system calls. Paths are opened with openat2 alone, which the server confines.
+
+use libc::{
+    SYS_capget, SYS_capset, SYS_copy_file_range, SYS_dup, SYS_epoll_ctl, SYS_epoll_pwait, SYS_epoll_wait,
+    SYS_eventfd2, SYS_faccessat2, SYS_fallocate, SYS_fchdir, SYS_fchmod, SYS_fchmodat, SYS_fchmodat2,
+    SYS_fchown, SYS_fchownat, SYS_fcntl, SYS_fdatasync, SYS_fgetxattr, SYS_flistxattr, SYS_flock,
+    SYS_fremovexattr, SYS_fsetxattr, SYS_fstat, SYS_fstatfs, SYS_fsync, SYS_ftruncate, SYS_getdents64,
+    SYS_getxattr, SYS_ioctl, SYS_linkat, SYS_listxattr, SYS_lseek, SYS_mkdirat, SYS_mknodat,
+    SYS_name_to_handle_at, SYS_newfstatat, SYS_openat, SYS_openat2, SYS_ppoll, SYS_prctl, SYS_pread64,
+    SYS_preadv, SYS_preadv2, SYS_pwrite64, SYS_pwritev, SYS_pwritev2, SYS_readlinkat, SYS_readv,
+    SYS_removexattr, SYS_renameat2, SYS_setfsgid, SYS_setfsuid, SYS_setgroups, SYS_setresgid, SYS_setresuid,
+    SYS_setxattr, SYS_statx, SYS_symlinkat, SYS_syncfs, SYS_umask, SYS_unlinkat, SYS_unshare, SYS_utimensat,
+    SYS_writev,
+};
+
+use super::rule::{Rule, allow, allow_if};
+
+const FS_IOC_GETFLAGS: u32 = 0x8008_6601;
+const FS_IOC_FSGETXATTR: u32 = 0x801c_581f;
+
+pub(super) const RULES: &[Rule] = &[
+    allow(SYS_epoll_wait),
+    allow(SYS_epoll_pwait),
+    allow(SYS_epoll_ctl),
+    allow(SYS_eventfd2),
+    allow(SYS_ppoll),
+    // Data.
+    allow(SYS_readv),
+    allow(SYS_writev),
+    allow(SYS_pread64),
+    allow(SYS_pwrite64),
+    allow(SYS_preadv),
+    allow(SYS_pwritev),
+    allow(SYS_preadv2),
+    allow(SYS_pwritev2),
+    allow(SYS_lseek),
+    allow(SYS_fallocate),
+    allow(SYS_ftruncate),
+    allow(SYS_copy_file_range),
+    allow(SYS_fsync),
+    allow(SYS_fdatasync),
+    allow(SYS_syncfs),
+    // Names.
+    allow(SYS_openat2),
+    allow(SYS_openat),
+    allow(SYS_name_to_handle_at),
+    allow(SYS_mkdirat),
+    allow(SYS_mknodat),
+    allow(SYS_symlinkat),
+    allow(SYS_linkat),
+    allow(SYS_renameat2),
+    allow(SYS_unlinkat),
+    allow(SYS_readlinkat),
+    allow(SYS_getdents64),
+    // Attributes.
+    allow(SYS_statx),
+    allow(SYS_fstat),
+    allow(SYS_newfstatat),
+    allow(SYS_fstatfs),
+    allow(SYS_faccessat2),
+    allow(SYS_fchmod),
+    allow(SYS_fchmodat),
+    allow(SYS_fchmodat2),
+    allow(SYS_fchown),
+    allow(SYS_fchownat),
+    allow(SYS_utimensat),
+    allow(SYS_fgetxattr),
+    allow(SYS_fsetxattr),
+    allow(SYS_flistxattr),
+    allow(SYS_fremovexattr),
+    allow(SYS_getxattr),
+    allow(SYS_setxattr),
+    allow(SYS_listxattr),
+    allow(SYS_removexattr),
+    allow_if(SYS_ioctl, 1, FS_IOC_GETFLAGS),
+    allow_if(SYS_ioctl, 1, FS_IOC_FSGETXATTR),
+    // Locks and files.
+    allow(SYS_flock),
+    allow(SYS_fcntl),
+    allow(SYS_dup),
+    // Acting as the guest's user, per thread.
+    allow(SYS_setfsuid),
+    allow(SYS_setfsgid),
+    allow(SYS_setresuid),
+    allow(SYS_setresgid),
+    allow(SYS_setgroups),
+    allow(SYS_capget),
+    allow(SYS_capset),
+    allow(SYS_umask),
+    allow(SYS_unshare),
+    allow(SYS_fchdir),
+    allow(SYS_prctl),
+];

@@ -1,0 +1,98 @@
+//! One system call filter per kind of thread: what is not in its table ends the process, with a report.
+//!
+//! The tables hold what the thread needs after it has started. No table allows execve, open, or memory that is both
+//! written and executed.
+
+mod balloon;
+mod base;
+mod block;
+mod control;
+mod fs;
+mod net;
+mod report;
+mod rng;
+mod rule;
+mod starter;
+mod vcpu;
+mod vsock;
+
+use std::collections::BTreeMap;
+use std::process;
+
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, SeccompRule, TargetArch};
+
+use crate::thread::ThreadKind;
+use rule::Rule;
+
+pub use report::to_owner as report_to_owner;
+
+/// Whose filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filter {
+    Thread(ThreadKind),
+    /// The thread on which devices start their own threads, which inherit its filter.
+    DeviceStarter,
+    Control,
+}
+
+/// All kinds of threads that a device starts.
+const DEVICE_KINDS: [ThreadKind; 6] = [
+    ThreadKind::Fs,
+    ThreadKind::Vsock,
+    ThreadKind::Net,
+    ThreadKind::Block,
+    ThreadKind::Rng,
+    ThreadKind::Balloon,
+];
+
+fn own_rules(kind: ThreadKind) -> &'static [Rule] {
+    match kind {
+        ThreadKind::Vcpu => vcpu::RULES,
+        ThreadKind::Fs => fs::RULES,
+        ThreadKind::Vsock => vsock::RULES,
+        ThreadKind::Net => net::RULES,
+        ThreadKind::Block => block::RULES,
+        ThreadKind::Rng => rng::RULES,
+        ThreadKind::Balloon => balloon::RULES,
+    }
+}
+
+fn tables(filter: Filter) -> Vec<&'static [Rule]> {
+    match filter {
+        Filter::Thread(kind) => vec![base::RULES, own_rules(kind)],
+        Filter::Control => vec![base::RULES, control::RULES],
+        Filter::DeviceStarter => {
+            let mut tables = vec![base::RULES, starter::RULES];
+            tables.extend(DEVICE_KINDS.map(own_rules));
+            tables
+        }
+    }
+}
+
+/// Compiles a filter; everything outside its tables raises SIGSYS.
+fn compile(filter: Filter) -> Result<BpfProgram, seccompiler::Error> {
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
+    let mut always = Vec::new();
+    for rule in tables(filter).into_iter().flatten() {
+        match rule.condition()? {
+            Some(condition) => rules.entry(rule.call()).or_default().push(condition),
+            None => always.push(rule.call()),
+        }
+    }
+    // A call without conditions in one table is free of those in another.
+    rules.extend(always.into_iter().map(|call| (call, Vec::new())));
+    let filter = SeccompFilter::new(rules, SeccompAction::Trap, SeccompAction::Allow, TargetArch::x86_64)?;
+    Ok(filter.try_into()?)
+}
+
+/// Puts the calling thread under `filter`; aborts the process if that fails.
+pub fn enter(filter: Filter) {
+    report::install();
+    if let Err(error) = compile(filter).and_then(|program| seccompiler::apply_filter(&program)) {
+        eprintln!("sandbox-vmm: cannot install a seccomp filter: {error}");
+        process::abort();
+    }
+}
+
+#[cfg(test)]
+mod tests;

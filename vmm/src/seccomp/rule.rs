@@ -1,0 +1,51 @@
+//! A line of a table.
+
+use libc::c_long;
+use seccompiler::{SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompRule};
+
+/// One allowed system call, perhaps only with a certain argument.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rule {
+    call: c_long,
+    argument: Option<Argument>,
+}
+
+/// 32-bit comparison: the arguments we look at are ints.
+#[derive(Debug, Clone, Copy)]
+struct Argument {
+    index: u8,
+    mask: u32,
+    value: u32,
+}
+
+/// Allows a call with any arguments.
+pub(super) const fn allow(call: c_long) -> Rule {
+    Rule { call, argument: None }
+}
+
+/// Allows a call if argument `index` is `value`.
+pub(super) const fn allow_if(call: c_long, index: u8, value: u32) -> Rule {
+    Rule { call, argument: Some(Argument { index, mask: u32::MAX, value }) }
+}
+
+/// Allows a call if argument `index` has none of the bits `forbidden`.
+pub(super) const fn allow_without(call: c_long, index: u8, forbidden: u32) -> Rule {
+    Rule { call, argument: Some(Argument { index, mask: forbidden, value: 0 }) }
+}
+
+impl Rule {
+    pub(super) fn call(self) -> c_long {
+        self.call
+    }
+
+    /// For the compiler; `None` without condition.
+    pub(super) fn condition(self) -> Result<Option<SeccompRule>, seccompiler::BackendError> {
+        let Some(Argument { index, mask, value }) = self.argument else { return Ok(None) };
+        let operator = match mask {
+            u32::MAX => SeccompCmpOp::Eq,
+            mask => SeccompCmpOp::MaskedEq(u64::from(mask)),
+        };
+        let condition = SeccompCondition::new(index, SeccompCmpArgLen::Dword, operator, u64::from(value))?;
+        SeccompRule::new(vec![condition]).map(Some)
+    }
+}
