@@ -125,13 +125,11 @@ impl DeviceQueue {
         if self.broken {
             return false;
         }
-        match self.queue.avail_idx(memory, Ordering::Acquire) {
-            Ok(index) => index != Wrapping(self.queue.next_avail()),
-            Err(_) => {
-                self.broken = true;
-                false
-            }
-        }
+        let Ok(index) = self.queue.avail_idx(memory, Ordering::Acquire) else {
+            self.broken = true;
+            return false;
+        };
+        index != Wrapping(self.queue.next_avail())
     }
 
     /// VIRTQ_AVAIL_F_NO_INTERRUPT, the way to suppress interrupts without EVENT_IDX.

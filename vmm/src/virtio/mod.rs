@@ -8,6 +8,7 @@ pub mod mmio;
 pub mod rng;
 #[cfg(test)]
 pub(crate) mod test_utils;
+pub mod vsock;
 mod worker;
 
 pub use device::{ActivateError, ActivationContext, ActiveQueue, GuestRam, Interrupt, VirtioDevice};
