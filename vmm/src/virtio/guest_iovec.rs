@@ -141,14 +141,6 @@ impl<'m> GuestIovec<'m> {
         done
     }
 
-    /// Fills the buffers with zeroes.
-    pub(crate) fn zero(&self) {
-        for buffer in self.rest() {
-            // SAFETY: the iovec is a mapped guest range of `iov_len` bytes (see `push`).
-            unsafe { std::ptr::write_bytes(buffer.iov_base.cast::<u8>(), 0, buffer.iov_len) };
-        }
-    }
-
     /// sendmsg(2) from the guest buffers, non-blocking, without SIGPIPE.
     pub(crate) fn send(&self, socket: impl AsFd) -> io::Result<usize> {
         let message = self.message();
