@@ -14,6 +14,7 @@ const USAGE: &str = "usage: sandbox-vmm               take the machine's descrip
 
 fn main() -> ExitCode {
     let parent = rustix::process::getppid();
+    jail::share_heap();
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     match arguments.as_slice() {
         [] => {

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use crate::config::{JailConfig, VmConfig};
 use crate::thread;
 
-pub use process::{close_inherited_files, die_with_parent};
+pub use process::{close_inherited_files, die_with_parent, share_heap};
 
 /// Where a share appears in the jail: `/fs/<tag>`.
 const FS_DIR: &str = "fs";
@@ -62,6 +62,7 @@ pub fn enter(config: &VmConfig, jail: &JailConfig) -> Result<VmConfig, Error> {
     privileges::become_user(jail.uid, jail.gid).map_err(during("cannot change the user"))?;
     privileges::keep_for_file_server(!config.fs.is_empty()).map_err(during("cannot drop capabilities"))?;
     process::harden()?;
+    process::read_auxiliary_vector();
     thread::confine_new_threads();
     Ok(inside(config))
 }

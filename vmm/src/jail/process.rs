@@ -37,6 +37,18 @@ pub fn die_with_parent(parent: Option<Pid>) -> Result<(), Error> {
     }
 }
 
+/// rustix asks the kernel for it (page size, vDSO) at first use, which no filter allows.
+pub(super) fn read_auxiliary_vector() {
+    rustix::param::page_size();
+}
+
+/// Keeps the C library from giving each thread a heap of its own, 128 MiB of address space and four system calls:
+/// nothing allocates often enough here to wait for another.
+pub fn share_heap() {
+    // SAFETY: no other thread is there yet; a refusal changes nothing.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
+}
+
 /// No set-uid gain, no core dump and no ptrace by others of the same user; and dies with its parent.
 pub(super) fn harden() -> Result<(), Error> {
     let parent = rustix::process::getppid();

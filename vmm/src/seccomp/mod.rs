@@ -35,6 +35,22 @@ pub enum Filter {
     Control,
 }
 
+impl Filter {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Thread(ThreadKind::Vcpu) => "vcpu",
+            Self::Thread(ThreadKind::Fs) => "fs",
+            Self::Thread(ThreadKind::Vsock) => "vsock",
+            Self::Thread(ThreadKind::Net) => "net",
+            Self::Thread(ThreadKind::Block) => "block",
+            Self::Thread(ThreadKind::Rng) => "rng",
+            Self::Thread(ThreadKind::Balloon) => "balloon",
+            Self::DeviceStarter => "device starter",
+            Self::Control => "control",
+        }
+    }
+}
+
 /// All kinds of threads that a device starts.
 const DEVICE_KINDS: [ThreadKind; 6] = [
     ThreadKind::Fs,
@@ -87,7 +103,7 @@ fn compile(filter: Filter) -> Result<BpfProgram, seccompiler::Error> {
 
 /// Puts the calling thread under `filter`; aborts the process if that fails.
 pub fn enter(filter: Filter) {
-    report::install();
+    report::install(filter.label());
     if let Err(error) = compile(filter).and_then(|program| seccompiler::apply_filter(&program)) {
         eprintln!("sandbox-vmm: cannot install a seccomp filter: {error}");
         process::abort();

@@ -1,5 +1,6 @@
 //! Says which system call of which thread was forbidden, then ends the process.
 
+use std::cell::Cell;
 use std::ffi::c_void;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Once;
@@ -13,6 +14,11 @@ use crate::monitor::CONTROL_FD;
 /// Exit status after a forbidden system call, as a shell would report SIGSYS.
 const EXIT_STATUS: c_int = 128 + SIGSYS;
 
+thread_local! {
+    /// Whose filter this thread runs under.
+    static LABEL: Cell<&'static str> = const { Cell::new("?") };
+}
+
 static OWNER_LISTENS: AtomicBool = AtomicBool::new(false);
 
 /// From now on the report goes to the owner's socket too.
@@ -20,8 +26,9 @@ pub fn to_owner() {
     OWNER_LISTENS.store(true, Ordering::SeqCst);
 }
 
-/// Installs the handler, once per process.
-pub(super) fn install() {
+/// Installs the handler, once per process, and names the calling thread in its reports.
+pub(super) fn install(label: &'static str) {
+    LABEL.set(label);
     static INSTALLED: Once = Once::new();
     // It can only fail for a number that is no signal.
     INSTALLED.call_once(|| {
@@ -40,6 +47,9 @@ extern "C" fn on_forbidden(_: c_int, info: *mut siginfo_t, _: *mut c_void) {
     let mut text = Text::default();
     text.push(b"forbidden system call ");
     text.push(number);
+    text.push(b" in a ");
+    text.push(LABEL.get().as_bytes());
+    text.push(b" thread");
     write(std::io::stderr().as_fd(), &[b"sandbox-vmm: ", text.bytes(), b"\n"]);
     if OWNER_LISTENS.load(Ordering::SeqCst) {
         // SAFETY: the owner's socket is never closed while the flag is set.

@@ -43,7 +43,7 @@ pub struct MmioTransport {
     queue_sizes: Vec<u16>,
     memory: GuestRam,
     interrupt: Arc<Interrupt>,
-    kicks: Vec<EventFd>,
+    kicks: Arc<[EventFd]>,
     /// Runs the device's activation and reset, away from the vCPU's thread and its narrow seccomp filter.
     worker: Worker,
     driver: Mutex<Driver>,
@@ -128,21 +128,16 @@ impl MmioTransport {
         let Some(built) = queues::build(&driver.queues, &self.queue_sizes, features, &self.memory) else {
             return false;
         };
-        let mut queues = Vec::with_capacity(built.len());
-        for (queue, kick) in built.into_iter().zip(&self.kicks) {
-            let Ok(kick) = kick.try_clone() else { return false };
-            queues.push(ActiveQueue { queue, kick });
-        }
-        let context = ActivationContext {
-            memory: self.memory.clone(),
-            features,
-            queues,
-            interrupt: Arc::clone(&self.interrupt),
+        let (device, kicks) = (Arc::clone(&self.device), Arc::clone(&self.kicks));
+        let (memory, interrupt) = (self.memory.clone(), Arc::clone(&self.interrupt));
+        let start = move || {
+            let active =
+                |(queue, kick): (_, &EventFd)| Some(ActiveQueue { queue, kick: kick.try_clone().ok()? });
+            let queues = built.into_iter().zip(kicks.iter()).map(active).collect::<Option<_>>()?;
+            let context = ActivationContext { memory, features, queues, interrupt };
+            device.lock().unwrap_or_else(PoisonError::into_inner).activate(context).ok()
         };
-        let device = Arc::clone(&self.device);
-        self.worker
-            .run(move || device.lock().unwrap_or_else(PoisonError::into_inner).activate(context).is_ok())
-            .unwrap_or(false)
+        self.worker.run(start).flatten().is_some()
     }
 
     fn reset(&self, driver: &mut Driver) {
@@ -151,7 +146,7 @@ impl MmioTransport {
             // The worker is gone only when the machine stops, and the device with it.
             let _ = self.worker.run(move || device.lock().unwrap_or_else(PoisonError::into_inner).reset());
         }
-        for kick in &self.kicks {
+        for kick in self.kicks.iter() {
             // Empty already, or emptied now: either is what is wanted.
             let _ = kick.read();
         }

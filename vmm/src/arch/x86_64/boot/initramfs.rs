@@ -8,8 +8,8 @@ const MAGICS: [&[u8; 6]; 2] = [b"070701", b"070702"];
 const HEADER_LEN: u64 = 110;
 /// Name of the last member; the archive ends at most some padding after it.
 const TRAILER: &[u8] = b"TRAILER!!!\0";
-/// cpio pads archives to 512 bytes by default, some to more.
-const MAX_PADDING: u64 = 64 * 1024;
+/// cpio pads archives to 512 bytes by default, some writers to a page.
+const MAX_PADDING: u64 = 8 * 1024;
 
 /// Returns the archive's size, bytes.
 pub(super) fn check(file: &File) -> Result<u64, String> {
