@@ -196,7 +196,9 @@ mod tests {
         let notice = serde_json::to_vec(&Notice::Exited(exit)).unwrap();
         write_blocking(&mut theirs, wire::NOTICE, &notice).unwrap();
         drop(theirs);
-        assert!(matches!(receiver.receive().unwrap(), Some(Event::Notice(Notice::Exited(e))) if e.code == 137));
+        assert!(
+            matches!(receiver.receive().unwrap(), Some(Event::Notice(Notice::Exited(e))) if e.code == 137)
+        );
         assert!(receiver.receive().unwrap().is_none());
         assert!(writer.join().unwrap().is_err());
     }

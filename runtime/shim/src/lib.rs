@@ -1,6 +1,18 @@
 //! The supervisor of one container: streams, exit status, clean-up. See ARCHITECTURE.md.
+//!
+//! Three things for others: the [`plan`] that the engine writes, the frames ([`wire`], [`frame`]) with the client's side
+//! of them ([`client`]), and the [`supervisor`] itself, which knows containers through the trait
+//! [`isolation::Isolation`] only.
 
+pub mod cgroup;
 pub mod client;
 pub mod frame;
+pub mod isolation;
 pub mod plan;
+pub mod program;
+mod rootfs;
+pub mod stamps;
+mod status;
+pub mod supervisor;
+mod user;
 pub mod wire;
