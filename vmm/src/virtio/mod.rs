@@ -4,6 +4,7 @@ pub mod block;
 pub mod device;
 mod device_queue;
 mod features;
+pub mod fs;
 mod guest_iovec;
 pub mod mmio;
 pub mod rng;
