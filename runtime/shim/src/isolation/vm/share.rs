@@ -169,3 +169,7 @@ fn set_attributes(tree: &OwnedFd, set: u64, propagation: libc::c_ulong) -> Resul
         Err(rustix::io::Errno::from_raw_os_error(nix::errno::Errno::last_raw()))
     }
 }
+
+#[cfg(test)]
+#[path = "share_tests.rs"]
+mod tests;
