@@ -1,0 +1,99 @@
+//! Owner, mode, times and extended attributes of a file, and which of the latter an image may set.
+
+use std::os::fd::BorrowedFd;
+
+use rustix::fs::{Gid, Mode, Uid, XattrFlags, fchmod, fchown, fsetxattr, fstat, futimens};
+use rustix::io::{Errno, Result};
+
+use super::{Refusal, fs};
+use crate::tar::Xattrs;
+
+/// Given to a directory last: what is made in it meanwhile would inherit it.
+pub(super) const DEFAULT_ACL: &[u8] = b"system.posix_acl_default";
+
+/// What is set on each file.
+#[derive(Clone, Debug)]
+pub(super) struct Metadata {
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    pub(super) mode: u32,
+    pub(super) mtime: (i64, u32),
+    pub(super) xattrs: Xattrs,
+}
+
+impl Metadata {
+    /// For directories that nobody described: root's, 0755, dated 1970.
+    pub(super) fn plain_directory() -> Self {
+        Self { uid: 0, gid: 0, mode: 0o755, mtime: (0, 0), xattrs: Vec::new() }
+    }
+
+    /// Sets everything on an open file. The order matters: a change of owner clears set-user-ID and capabilities, a
+    /// change of mode rewrites an ACL.
+    pub(super) fn apply(&self, file: BorrowedFd<'_>) -> Result<()> {
+        fchown(file, Some(Uid::from_raw(self.uid)), Some(Gid::from_raw(self.gid)))?;
+        fchmod(file, Mode::from_raw_mode(self.mode))?;
+        for (name, value) in &self.xattrs {
+            if name != DEFAULT_ACL {
+                set_xattr(file, name, value)?;
+            }
+        }
+        futimens(file, &fs::times(self.mtime))
+    }
+}
+
+/// The metadata of an open file or directory.
+pub(super) fn read(file: BorrowedFd<'_>) -> Result<Metadata> {
+    let stat = fstat(file)?;
+    Ok(Metadata {
+        uid: stat.st_uid,
+        gid: stat.st_gid,
+        mode: stat.st_mode & 0o7777,
+        mtime: (stat.st_mtime as i64, stat.st_mtime_nsec as u32),
+        xattrs: fs::xattrs(file)?,
+    })
+}
+
+/// A file system without extended attributes loses them, as with Docker.
+pub(super) fn set_xattr(file: BorrowedFd<'_>, name: &[u8], value: &[u8]) -> Result<()> {
+    match fsetxattr(file, name, value, XattrFlags::empty()) {
+        Err(Errno::OPNOTSUPP) => Ok(()),
+        other => other,
+    }
+}
+
+/// Keeps what belongs to the image: user attributes, ACLs and file capabilities. Labels of the machine that built the
+/// image (SELinux, IMA) mean nothing here and are dropped; overlayfs' own attributes would let a layer show files of
+/// another place, and are refused.
+pub(super) fn admit(xattrs: Xattrs) -> std::result::Result<Xattrs, Refusal> {
+    let overlay = |name: &[u8]| name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.");
+    if xattrs.iter().any(|(name, _)| overlay(name)) {
+        return Err(Refusal("has an extended attribute that would control overlayfs"));
+    }
+    let wanted = |name: &[u8]| {
+        name.starts_with(b"user.")
+            || matches!(
+                name,
+                b"security.capability" | b"system.posix_acl_access" | b"system.posix_acl_default"
+            )
+    };
+    Ok(xattrs.into_iter().filter(|(name, _)| wanted(name)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admit_one(name: &str) -> Option<usize> {
+        admit(vec![(name.into(), b"y".to_vec())]).ok().map(|kept| kept.len())
+    }
+
+    #[test]
+    fn xattrs_of_the_image_only() {
+        assert_eq!(admit_one("user.comment"), Some(1));
+        assert_eq!(admit_one("security.capability"), Some(1));
+        assert_eq!(admit_one("security.selinux"), Some(0));
+        assert_eq!(admit_one("trusted.anything"), Some(0));
+        assert_eq!(admit_one("trusted.overlay.redirect"), None);
+        assert_eq!(admit_one("user.overlay.opaque"), None);
+    }
+}

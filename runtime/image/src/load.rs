@@ -1,0 +1,162 @@
+//! `load`: from an archive to an image that containers can be made of.
+//!
+//! Per image: its blobs are staged and verified, its layers unpacked beside their final place, everything made durable at
+//! once, then named, and only then does the database learn of it. Killed at any point, this leaves temporary files
+//! whose locks are free, or whole content that no image uses; the next load or collection removes both.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::mpsc;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rustix::fs::FlockOperation;
+
+use crate::database::{self, LayerRecord, Record};
+use crate::digest::Digest;
+use crate::import::{self, Import};
+use crate::layer::{Event, Job, Unpacked};
+use crate::platform::Platform;
+use crate::reference::Reference;
+use crate::source::{Input, Source};
+use crate::store::{Store, chain_ids};
+use crate::{Error, Limits, Result, time};
+
+/// What to load from an archive, and how much of it.
+#[derive(Clone, Debug, Default)]
+pub struct LoadOptions {
+    /// The platform to take from a multi-platform image; this machine's by default.
+    pub platform: Option<Platform>,
+    pub limits: Limits,
+}
+
+/// A name that was loaded, or an image without one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loaded {
+    pub reference: Option<Reference>,
+    /// The image's id: its config's digest.
+    pub id: Digest,
+    /// The manifest of the image that had the name before.
+    pub replaced: Option<Digest>,
+}
+
+/// What a load is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// So many of the `total` compressed bytes of a layer are unpacked.
+    Layer { diff_id: Digest, bytes: u64, total: u64 },
+    /// The layer is whole.
+    LayerDone { diff_id: Digest },
+}
+
+impl Store {
+    /// Loads all images of an archive or directory; `progress` hears of their layers.
+    ///
+    /// # Errors
+    /// The first image that cannot be loaded ends it; those before it are in the store.
+    pub fn load(
+        &self,
+        conn: &Connection,
+        input: Input<'_>,
+        options: &LoadOptions,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Vec<Loaded>> {
+        let _adding = self.lock(FlockOperation::LockShared)?;
+        self.sweep()?;
+        let mut source = Source::open(input, self.content.stage()?, &options.limits)?;
+        let platform = options.platform.as_ref();
+        let mut loaded = Vec::new();
+        for candidate in import::find(&mut source, platform)? {
+            let import = import::bring(&mut source, candidate, platform)?;
+            loaded.extend(self.add(conn, &import, &options.limits, progress)?);
+        }
+        Ok(loaded)
+    }
+
+    fn add(
+        &self,
+        conn: &Connection,
+        import: &Import,
+        limits: &Limits,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Vec<Loaded>> {
+        let chains = chain_ids(&import.diff_ids);
+        let jobs: Vec<Job> = chains
+            .iter()
+            .zip(&import.diff_ids)
+            .zip(&import.layers)
+            .map(|((chain, diff_id), blob)| Job {
+                chain: chain.clone(),
+                diff_id: diff_id.clone(),
+                blob: self.place(&blob.path, &blob.digest),
+                size: blob.size,
+            })
+            .collect();
+        let unpacked = self.unpack(&jobs, limits, progress)?;
+        let infos: Vec<_> = unpacked.infos().cloned().collect();
+
+        let root = File::open(self.root.as_ref()).map_err(|error| Error::file("open", &self.root, error))?;
+        rustix::fs::syncfs(&root).map_err(|errno| Error::file("sync", &self.root, errno))?;
+        unpacked.commit()?;
+        for blob in import.layers.iter().chain([&import.config_blob, &import.manifest]) {
+            self.content.commit(blob)?;
+        }
+        self.content.sync_names()?;
+
+        let record = Record {
+            manifest: import.manifest.digest.clone(),
+            id: import.config_blob.digest.clone(),
+            config: import.config_bytes.clone(),
+            created: import.config.created().as_deref().and_then(time::parse),
+            size: infos.iter().fold(0, |sum: u64, info| sum.saturating_add(info.size)),
+        };
+        let layers: Vec<LayerRecord<'_>> = chains
+            .iter()
+            .zip(&infos)
+            .zip(&import.layers)
+            .map(|((chain, info), blob)| LayerRecord {
+                chain,
+                info,
+                blob: &blob.digest,
+                blob_size: blob.size,
+            })
+            .collect();
+        let transaction = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
+        database::insert(&transaction, &record, &layers)?;
+        let loaded = |reference, replaced| Loaded { reference, id: record.id.clone(), replaced };
+        let mut result = Vec::new();
+        for name in &import.names {
+            let replaced = database::set_name(&transaction, name, &record.manifest)?;
+            result.push(loaded(Some(name.clone()), replaced));
+        }
+        if result.is_empty() {
+            result.push(loaded(None, None));
+        }
+        transaction.commit()?;
+        Ok(result)
+    }
+
+    fn unpack(&self, jobs: &[Job], limits: &Limits, progress: &mut dyn FnMut(Progress)) -> Result<Unpacked> {
+        let (sender, events) = mpsc::channel();
+        std::thread::scope(|scope| {
+            let work = scope.spawn(move || self.layers.unpack(jobs, limits, &sender));
+            for event in events {
+                let (layer, bytes) = match event {
+                    Event::Read { layer, bytes } => (layer, Some(bytes)),
+                    Event::Done { layer } => (layer, None),
+                };
+                let Some(job) = jobs.get(layer) else { continue };
+                let diff_id = job.diff_id.clone();
+                progress(match bytes {
+                    Some(bytes) => Progress::Layer { diff_id, bytes, total: job.size },
+                    None => Progress::LayerDone { diff_id },
+                });
+            }
+            work.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
+    /// Where a staged blob is now: another image of the same archive may have brought it into the store.
+    fn place(&self, staged: &std::path::Path, digest: &Digest) -> PathBuf {
+        if staged.exists() { staged.to_owned() } else { self.content.path(digest) }
+    }
+}
