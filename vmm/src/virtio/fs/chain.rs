@@ -14,17 +14,17 @@ const MAX_DESCRIPTORS: usize = libc::UIO_MAXIOV as usize;
 /// The readable and the writable part of a chain, in `memory`.
 ///
 /// None if a part is not guest memory, if a readable descriptor follows a writable one (virtio 1.2, section
-/// 2.7.4.2), or if there are too many.
+/// 2.7.4.2), if there are too many, or if the chain breaks off.
 pub(super) fn split<M>(chain: DescriptorChain<M>, memory: &GuestRam) -> Option<(Buffers<'_>, Buffers<'_>)>
 where
     M: Deref,
     M::Target: GuestMemory,
 {
     let (mut readable, mut writable) = (Buffers::default(), Buffers::default());
-    for (count, descriptor) in chain.enumerate() {
-        if count >= MAX_DESCRIPTORS {
-            return None;
-        }
+    // The iterator ends silently at a loop, a bad index or an unreadable table.
+    let mut unfinished = true;
+    for descriptor in chain.take(MAX_DESCRIPTORS) {
+        unfinished = descriptor.has_next();
         let (part, access) = if descriptor.is_write_only() {
             (&mut writable, Permissions::Write)
         } else if writable.is_empty() {
@@ -36,5 +36,5 @@ where
             part.push(slice.ok()?);
         }
     }
-    Some((readable, writable))
+    (!unfinished).then_some((readable, writable))
 }

@@ -23,6 +23,8 @@ mod server;
 mod sys;
 #[cfg(test)]
 mod test_client;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 pub use device::{Fs, FsError};

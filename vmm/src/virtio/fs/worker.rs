@@ -12,7 +12,7 @@ use vmm_sys_util::eventfd::EventFd;
 
 use super::blocked::{Blocked, Waiting};
 use super::chain;
-use super::filesystem::Delay;
+use super::filesystem::{Delay, FsResult};
 use super::pool::Pool;
 use super::server::{Outcome, Server};
 use crate::virtio::{ActiveQueue, GuestRam, Interrupt};
@@ -34,17 +34,24 @@ pub(super) struct Lane {
 
 impl Lane {
     pub(super) fn new(active: ActiveQueue, interrupt: Arc<Interrupt>) -> std::io::Result<Self> {
-        // Workers sleep in read(2), which saves a poll(2) per kick.
-        // SAFETY: `active.kick` is open and outlives the borrow.
-        let fd = unsafe { BorrowedFd::borrow_raw(active.kick.as_raw_fd()) };
-        let flags = rustix::fs::fcntl_getfl(fd)? - OFlags::NONBLOCK;
-        rustix::fs::fcntl_setfl(fd, flags)?;
-        Ok(Self {
+        let lane = Self {
             queue: Mutex::new(active.queue),
             kick: active.kick,
             interrupt,
             broken: AtomicBool::new(false),
-        })
+        };
+        // Workers sleep in read(2), which saves a poll(2) per kick.
+        lane.set_waiting(true)?;
+        Ok(lane)
+    }
+
+    /// Whether reading the kick waits for one.
+    fn set_waiting(&self, waits: bool) -> FsResult<()> {
+        // SAFETY: the lane keeps its eventfd open.
+        let fd = unsafe { BorrowedFd::borrow_raw(self.kick.as_raw_fd()) };
+        let mut flags = rustix::fs::fcntl_getfl(fd)?;
+        flags.set(OFlags::NONBLOCK, !waits);
+        rustix::fs::fcntl_setfl(fd, flags)
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -70,10 +77,8 @@ impl Lane {
 
     /// Returns a chain to the guest with the length of what was written into it.
     fn complete(&self, memory: &GuestRam, head: u16, len: u32) {
-        // Fails only if the ring is not in guest memory; then nothing can be told to this guest.
-        if self.lock().add_used(memory, head, len).is_err() {
-            self.broken.store(true, Ordering::Relaxed);
-        }
+        // Fails only for a head outside of the table, which was no chain.
+        let _ = self.lock().add_used(memory, head, len);
     }
 
     fn signal(&self, memory: &GuestRam) {
@@ -96,6 +101,13 @@ impl Lane {
     pub(super) fn wake(&self) {
         // The counter overflows only after 2^64 unread kicks.
         let _ = self.kick.write(1);
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        // The transport empties the kick, which is its own too, without wanting to wait.
+        let _ = self.set_waiting(false);
     }
 }
 
