@@ -21,18 +21,30 @@
 //! by descriptor, sysctls that are not of a namespace the container owns are an error, limits that
 //! cannot be kept are an error and never silently dropped.
 
+mod cgroup;
 mod container;
+mod create;
+pub mod defaults;
 mod error;
+mod exec;
+mod hooks;
+mod init;
+mod limits;
 mod options;
+mod plan;
 mod process;
+mod seccomp;
+mod spawn;
 mod status;
-mod usage;
+mod sync;
+mod sys;
 mod user;
 
-pub use container::{Container, create};
+pub use cgroup::{Stats, available_controllers, mount_point as cgroup_mount_point};
+pub use container::Container;
+pub use create::create;
 pub use error::{EXIT_CANNOT_EXECUTE, EXIT_ENGINE, EXIT_NOT_FOUND, Error};
 pub use options::{CreateOptions, Gate, Stdio};
 pub use process::Process;
 pub use status::{ContainerState, ExitStatus, Status};
-pub use usage::Usage;
 pub use user::{User, resolve_user};

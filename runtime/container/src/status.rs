@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
+use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
+
+use crate::error::{Context, Error};
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,4 +57,33 @@ pub struct ContainerState {
     pub cgroup: Option<PathBuf>,
     /// Where the init waits for start; `None` when its creator has to start it.
     pub gate: Option<PathBuf>,
+}
+
+/// Start time of a process in clock ticks since boot: field 22 of /proc/PID/stat (proc_pid_stat(5)).
+pub(crate) fn start_time(pid: Pid) -> Result<u64, Error> {
+    let path = format!("/proc/{}/stat", pid.as_raw_nonzero());
+    let text = std::fs::read_to_string(&path).context(|| format!("read {path}"))?;
+    // The second field is the name in brackets, which may itself contain brackets and blanks.
+    let field = text.rsplit_once(')').and_then(|(_, fields)| fields.split_whitespace().nth(19)?.parse().ok());
+    field.ok_or_else(|| Error::State(format!("{path} has no start time")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_as_the_shell_has_them() {
+        assert_eq!((ExitStatus::Code(42).code(), ExitStatus::Signal(9).code()), (42, 137));
+    }
+
+    #[test]
+    fn our_own_start_time() {
+        let time = start_time(rustix::process::getpid()).expect("a start time");
+        let mut child = std::process::Command::new("sleep").arg("100").spawn().expect("a process");
+        let later = start_time(Pid::from_child(&child)).expect("a start time");
+        child.kill().expect("killed");
+        child.wait().expect("waited");
+        assert!(time > 0 && later >= time);
+    }
 }

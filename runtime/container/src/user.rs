@@ -47,6 +47,17 @@ pub fn resolve_user(rootfs: BorrowedFd<'_>, user: &str, extra_groups: &[String])
     resolve(&passwd, &group, user, extra_groups)
 }
 
+/// The home directory of `uid` in the passwd file below `root`, `/` when there is none.
+pub(crate) fn home_of(root: &std::path::Path, uid: u32) -> String {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let passwd = rustix::fs::open(root, flags, Mode::empty())
+        .ok()
+        .and_then(|root| read_file(std::os::fd::AsFd::as_fd(&root), "etc/passwd").ok())
+        .unwrap_or_default();
+    let entry = passwd.lines().filter_map(PasswdEntry::parse).find(|entry| entry.uid == u64::from(uid));
+    entry.map(|entry| entry.home).filter(|home| home.starts_with('/')).unwrap_or("/").to_owned()
+}
+
 fn resolve(passwd: &str, group: &str, user: &str, extra_groups: &[String]) -> Result<User, Error> {
     let (user_arg, group_arg) = user.split_once(':').unwrap_or((user, ""));
     let user_id = parse_id(user_arg);

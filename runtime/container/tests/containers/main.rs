@@ -1,0 +1,39 @@
+//! Containers for real: namespaces, mounts, cgroups and programs, as root on the machine at hand.
+//!
+//! A harness of its own: the core wants a process of one thread. Names given as arguments select tests.
+
+mod basics;
+mod support;
+
+/// Name and body of a test.
+type Test = (&'static str, fn());
+
+fn main() {
+    let wanted: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let tests: Vec<Test> = [basics::TESTS].concat();
+    let selected: Vec<&Test> = tests
+        .iter()
+        .filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str())))
+        .collect();
+    println!("\nrunning {} tests", selected.len());
+    let mut failed = Vec::new();
+    for (name, body) in &selected {
+        let passed = std::panic::catch_unwind(body).is_ok();
+        println!("test {name} ... {}", if passed { "ok" } else { "FAILED" });
+        if !passed {
+            failed.push(*name);
+        }
+    }
+    let verdict = if failed.is_empty() { "ok" } else { "FAILED" };
+    println!(
+        "\ntest result: {verdict}. {} passed; {} failed; 0 ignored; 0 measured; {} filtered out",
+        selected.len() - failed.len(),
+        failed.len(),
+        tests.len() - selected.len()
+    );
+    if !failed.is_empty() {
+        println!("failures: {}", failed.join(", "));
+        std::process::exit(101);
+    }
+}
