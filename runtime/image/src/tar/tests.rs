@@ -43,7 +43,7 @@ fn pax(records: &str) -> Vec<u8> {
     for record in records.lines() {
         let rest = record.len() + 2;
         let length = (rest..rest + 9).find(|n| n.to_string().len() + rest == *n).unwrap();
-        data.push_str(&format!("{length} {record}\n"));
+        data.extend([length.to_string().as_str(), " ", record, "\n"]);
     }
     member(b'x', "pax", data.as_bytes())
 }
