@@ -10,7 +10,7 @@ use oci_spec::runtime::Spec;
 use rustix::fs::{Mode, OFlags};
 use rustix::process::Signal;
 use rustix::termios::{Winsize, tcsetwinsize};
-use sandbox_container::{Container, CreateOptions, Process, Usage};
+use sandbox_container::{Container, CreateOptions, Process};
 use sandbox_protocol as protocol;
 use tokio::sync::mpsc;
 
@@ -151,18 +151,24 @@ impl Containers {
 
     pub(crate) fn stats(&self, id: &str) -> Result<protocol::Stats, Refusal> {
         let mut table = self.table.borrow_mut();
-        let container = &entry(&mut table, id)?.container;
-        let Some(cgroup) = &container.state().cgroup else {
-            return Err(Refusal::Text(format!("container {id} has no cgroup")));
-        };
-        let usage = Usage::read(cgroup)?;
+        let stats = entry(&mut table, id)?.container.stats()?;
         Ok(protocol::Stats {
-            cpu_usage_us: usage.cpu_us,
-            memory_bytes: usage.memory_bytes,
-            memory_limit_bytes: usage.memory_limit_bytes,
-            pids: usage.pids,
-            io_read_bytes: usage.io_read_bytes,
-            io_write_bytes: usage.io_write_bytes,
+            cpu_usage_us: stats.cpu_usage_usec,
+            memory_bytes: stats.memory_current,
+            memory_limit_bytes: stats.memory_limit,
+            pids: stats.pids_current,
+            io_read_bytes: stats.io_read_bytes,
+            io_write_bytes: stats.io_write_bytes,
+            cpu_user_us: stats.cpu_user_usec,
+            cpu_system_us: stats.cpu_system_usec,
+            cpu_throttled_periods: stats.cpu_throttled_periods,
+            cpu_throttled_us: stats.cpu_throttled_usec,
+            memory_peak_bytes: stats.memory_peak,
+            memory_inactive_file_bytes: stats.memory_inactive_file,
+            memory_anon_bytes: stats.memory_anon,
+            swap_bytes: stats.swap_current,
+            oom_kills: stats.oom_kills,
+            pids_limit: stats.pids_limit,
         })
     }
 

@@ -262,19 +262,39 @@ pub struct Exited {
     pub oom_killed: bool,
 }
 
-/// cgroup v2 figures of a container.
+/// cgroup v2 figures of a container; what its controllers do not tell is absent.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Stats {
-    #[prost(uint64, tag = "1")]
-    pub cpu_usage_us: u64,
-    #[prost(uint64, tag = "2")]
-    pub memory_bytes: u64,
-    #[prost(uint64, tag = "3")]
-    pub memory_limit_bytes: u64,
-    #[prost(uint64, tag = "4")]
-    pub pids: u64,
-    #[prost(uint64, tag = "5")]
-    pub io_read_bytes: u64,
-    #[prost(uint64, tag = "6")]
-    pub io_write_bytes: u64,
+    #[prost(uint64, optional, tag = "1")]
+    pub cpu_usage_us: Option<u64>,
+    #[prost(uint64, optional, tag = "2")]
+    pub memory_bytes: Option<u64>,
+    #[prost(uint64, optional, tag = "3")]
+    pub memory_limit_bytes: Option<u64>,
+    #[prost(uint64, optional, tag = "4")]
+    pub pids: Option<u64>,
+    #[prost(uint64, optional, tag = "5")]
+    pub io_read_bytes: Option<u64>,
+    #[prost(uint64, optional, tag = "6")]
+    pub io_write_bytes: Option<u64>,
+    #[prost(uint64, optional, tag = "7")]
+    pub cpu_user_us: Option<u64>,
+    #[prost(uint64, optional, tag = "8")]
+    pub cpu_system_us: Option<u64>,
+    #[prost(uint64, optional, tag = "9")]
+    pub cpu_throttled_periods: Option<u64>,
+    #[prost(uint64, optional, tag = "10")]
+    pub cpu_throttled_us: Option<u64>,
+    #[prost(uint64, optional, tag = "11")]
+    pub memory_peak_bytes: Option<u64>,
+    #[prost(uint64, optional, tag = "12")]
+    pub memory_inactive_file_bytes: Option<u64>,
+    #[prost(uint64, optional, tag = "13")]
+    pub memory_anon_bytes: Option<u64>,
+    #[prost(uint64, optional, tag = "14")]
+    pub swap_bytes: Option<u64>,
+    #[prost(uint64, optional, tag = "15")]
+    pub oom_kills: Option<u64>,
+    #[prost(uint64, optional, tag = "16")]
+    pub pids_limit: Option<u64>,
 }

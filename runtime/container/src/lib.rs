@@ -40,7 +40,7 @@ mod sync;
 mod sys;
 mod user;
 
-pub use cgroup::{Stats, available_controllers, mount_point as cgroup_mount_point};
+pub use cgroup::{Cgroup, Stats, available_controllers, mount_point as cgroup_mount_point};
 pub use container::Container;
 pub use create::create;
 pub use error::{EXIT_CANNOT_EXECUTE, EXIT_ENGINE, EXIT_NOT_FOUND, Error};

@@ -1,56 +1,31 @@
-//! Reclaiming a cgroup: everything in it dies, then it is removed. For whoever cleans up, owner or not.
+//! The cgroup of one container, made and reclaimed from outside of it: the container core does the work.
 
-use std::io;
 use std::path::Path;
-use std::time::Duration;
 
 use oci_spec::runtime::LinuxResources;
+use sandbox_container::{Cgroup, Error};
 
-use crate::isolation::Failure;
-
-/// How long killed processes may take to leave, and how often that is looked at. Only a clean-up waits here.
-const ATTEMPTS: u32 = 200;
-const PAUSE: Duration = Duration::from_millis(5);
-
-/// Makes the cgroup of a microVM's monitor.
+/// Makes the cgroup of a microVM's monitor with its limits.
 ///
 /// # Errors
 /// What was tried and why it failed.
-pub fn make(cgroup: &Path, _limits: Option<&LinuxResources>) -> Result<(), Failure> {
-    std::fs::create_dir_all(cgroup)
-        .map_err(|error| Failure::engine(format!("make the cgroup {}: {error}", cgroup.display())))
+pub(crate) fn make(path: &Path, limits: Option<&LinuxResources>) -> Result<(), Error> {
+    let cgroup = Cgroup::create(path)?;
+    let Some(limits) = limits else { return Ok(()) };
+    cgroup.apply(limits).inspect_err(|_| {
+        // The limits are what the user needs to hear about.
+        let _ = cgroup.remove();
+    })
 }
 
-/// Kills what is in `cgroup` and its children and removes them all; one that is not there is removed already.
+/// Kills what is in it and removes it, whoever's it was; one that is not there is removed already.
 ///
 /// # Errors
-/// When processes do not die, and of removing.
-pub async fn reclaim(cgroup: &Path) -> io::Result<()> {
-    for attempt in 0..ATTEMPTS {
-        match remove_tree(cgroup) {
-            Ok(()) => return Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::ResourceBusy && attempt + 1 < ATTEMPTS => {
-                std::fs::write(cgroup.join("cgroup.kill"), "1")?;
-                tokio::time::sleep(PAUSE).await;
-            }
-            Err(error) => return Err(error),
-        }
+/// Of the container core.
+pub(crate) fn reclaim(path: &Path) -> Result<(), Error> {
+    match Cgroup::open(path) {
+        Ok(cgroup) => cgroup.remove(),
+        Err(error) if error.errno() == Some(libc::ENOENT) => Ok(()),
+        Err(error) => Err(error),
     }
-    Ok(())
-}
-
-/// Removes a cgroup without processes, children first.
-fn remove_tree(cgroup: &Path) -> io::Result<()> {
-    match std::fs::remove_dir(cgroup) {
-        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {}
-        result => return result,
-    }
-    for entry in std::fs::read_dir(cgroup)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            remove_tree(&entry.path())?;
-        }
-    }
-    std::fs::remove_dir(cgroup)
 }

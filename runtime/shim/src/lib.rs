@@ -4,7 +4,7 @@
 //! of them ([`client`]), and the [`supervisor`] itself, which knows containers through the trait
 //! [`isolation::Isolation`] only.
 
-pub mod cgroup;
+mod cgroup;
 pub mod client;
 pub mod frame;
 pub mod isolation;

@@ -59,7 +59,7 @@ pub fn run(plan: &Path) -> u8 {
             }
             Ok((plan, _lock)) => {
                 let exit = live(&plan, &mut client, &stamps).await;
-                clean_up(&plan).await;
+                clean_up(&plan);
                 stamps.mark("torn_down");
                 client.writer.notify(&Notice::Timings { stamps: stamps.list() }).await;
                 if exit.error.is_some() { sandbox_container::EXIT_ENGINE } else { 0 }
@@ -141,11 +141,11 @@ fn prepare(plan: &Plan) -> Result<OwnedFd, Failure> {
 
 /// Takes away what is left outside of the mount namespace. Never recursive: a mount that is still there must not lose
 /// its files.
-async fn clean_up(plan: &Plan) {
+fn clean_up(plan: &Plan) {
     if let Some(path) = &plan.cgroup
-        && let Err(error) = cgroup::reclaim(path).await
+        && let Err(error) = cgroup::reclaim(path)
     {
-        eprintln!("sandbox-shim: remove the cgroup {}: {error}", path.display());
+        eprintln!("sandbox-shim: {error}");
     }
     for mount_point in [process::ROOTFS, vm::SHARES] {
         let path = plan.run_dir.join(mount_point);

@@ -32,7 +32,7 @@ impl Cgroup {
     }
 
     /// SIGKILL for every process in it and below.
-    pub(crate) fn kill(&self) -> Result<(), Error> {
+    pub fn kill(&self) -> Result<(), Error> {
         match self.write("cgroup.kill", "1") {
             // Before 5.14 there is no such file; frozen processes die of the signal, too.
             Err(Errno::NOENT) => self.kill_one_by_one(),
@@ -59,13 +59,13 @@ impl Cgroup {
     }
 
     /// Whether the OOM killer ended a process of it.
-    pub(crate) fn oom_killed(&self) -> bool {
+    pub fn oom_killed(&self) -> bool {
         self.read("memory.events")
             .is_ok_and(|text| value_of(&text, "oom_kill").is_some_and(|count| count > 0))
     }
 
     /// Kills what is left and removes it with what is below. Idempotent: one that is gone is fine.
-    pub(crate) fn remove(self) -> Result<(), Error> {
+    pub fn remove(self) -> Result<(), Error> {
         match remove_tree(&self.path, 0) {
             Ok(()) => return Ok(()),
             Err(Errno::BUSY) => {}

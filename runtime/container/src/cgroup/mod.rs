@@ -52,9 +52,9 @@ pub(crate) fn of_process(pid: rustix::process::Pid) -> Result<Cgroup, Error> {
 /// More than this of a control file is not read.
 const MAX_FILE: usize = 1 << 20;
 
-/// A container's cgroup.
+/// A container's cgroup, or that of a microVM's monitor.
 #[derive(Debug)]
-pub(crate) struct Cgroup {
+pub struct Cgroup {
     path: PathBuf,
     dir: OwnedFd,
 }
@@ -62,7 +62,7 @@ pub(crate) struct Cgroup {
 impl Cgroup {
     /// Makes `path` (absolute, inside a v2 mount) and the missing directories above it, with the controllers enabled
     /// that can be. An empty cgroup that is there already is taken over: its owner died before us.
-    pub(crate) fn create(path: &Path) -> Result<Cgroup, Error> {
+    pub fn create(path: &Path) -> Result<Cgroup, Error> {
         if path.components().any(|part| matches!(part, Component::ParentDir)) || !path.is_absolute() {
             return Err(Error::spec(format!("cgroup path {} is not absolute and plain", path.display())));
         }
@@ -89,14 +89,14 @@ impl Cgroup {
     }
 
     /// Opens a cgroup that is there.
-    pub(crate) fn open(path: &Path) -> Result<Cgroup, Error> {
+    pub fn open(path: &Path) -> Result<Cgroup, Error> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = rustix::fs::open(path, flags, Mode::empty())
             .context(|| format!("open cgroup {}", path.display()))?;
         Ok(Cgroup { path: path.to_owned(), dir })
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.path
     }
 

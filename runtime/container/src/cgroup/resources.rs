@@ -40,7 +40,7 @@ impl Cgroup {
     /// # Errors
     /// [`Error::Controller`] for a limit whose controller is not in the tree, [`Error::Spec`] for values that
     /// contradict each other, [`Error::System`] for values that the kernel refuses.
-    pub(crate) fn apply(&self, resources: &LinuxResources) -> Result<(), Error> {
+    pub fn apply(&self, resources: &LinuxResources) -> Result<(), Error> {
         if let Some(limits) = resources.memory() {
             self.check_usage(limits)?;
             self.set_all(memory::settings(limits)?)?;

@@ -43,7 +43,7 @@ pub struct Stats {
 }
 
 impl Cgroup {
-    pub(crate) fn stats(&self) -> Stats {
+    pub fn stats(&self) -> Stats {
         let number = |file| self.read(file).ok().and_then(|text| text.trim().parse().ok());
         let cpu = self.read("cpu.stat").unwrap_or_default();
         let memory = self.read("memory.stat").unwrap_or_default();

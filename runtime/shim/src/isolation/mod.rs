@@ -7,7 +7,7 @@ pub mod vm;
 use std::os::fd::OwnedFd;
 
 use oci_spec::runtime as oci;
-use sandbox_container::Usage;
+use sandbox_container::Stats;
 use sandbox_protocol::FdStream;
 use tokio::sync::oneshot;
 
@@ -84,7 +84,7 @@ pub trait Running {
     ///
     /// # Errors
     /// A text for the user.
-    fn usage(&self) -> impl Future<Output = Result<Usage, Failure>>;
+    fn stats(&self) -> impl Future<Output = Result<Stats, Failure>>;
 
     /// Ends it and gives back what it holds. With `durable`, everything that its processes wrote has reached the
     /// host's files first.

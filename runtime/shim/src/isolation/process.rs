@@ -12,7 +12,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Signal;
 use rustix::pty::OpenptFlags;
 use rustix::termios::{Winsize, tcsetwinsize};
-use sandbox_container::{self as core, Container, CreateOptions, ExitStatus, Usage};
+use sandbox_container::{self as core, Container, CreateOptions, ExitStatus, Stats};
 use sandbox_protocol::FdStream;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -272,12 +272,8 @@ impl Running for ProcessContainer {
         }
     }
 
-    async fn usage(&self) -> Result<Usage, Failure> {
-        let state = self.0.borrow();
-        match &state.container.state().cgroup {
-            Some(cgroup) => Ok(Usage::read(cgroup)?),
-            None => Err(Failure::engine("the container has no cgroup: this host has no cgroup v2 tree")),
-        }
+    async fn stats(&self) -> Result<Stats, Failure> {
+        Ok(self.0.borrow().container.stats()?)
     }
 
     async fn stop(self, _durable: bool) -> Result<(), Failure> {

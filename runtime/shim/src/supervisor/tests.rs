@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 
 use oci_spec::runtime::Spec;
 use rustix::pipe::{PipeFlags, pipe_with};
-use sandbox_container::Usage;
+use sandbox_container::Stats;
 use sandbox_protocol::FdStream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::signal::unix::{SignalKind, signal};
@@ -85,8 +85,8 @@ impl Running for FakeRunning {
         Ok(())
     }
 
-    async fn usage(&self) -> Result<Usage, Failure> {
-        Ok(Usage::default())
+    async fn stats(&self) -> Result<Stats, Failure> {
+        Ok(Stats::default())
     }
 
     async fn stop(self, durable: bool) -> Result<(), Failure> {
@@ -380,8 +380,12 @@ fn what_is_asked_before_the_start_is_done_after_it() {
             world.remote().request(&Request::Signal { signal: 15 }).await;
             world.wait_for_call("signal \"\" 15").await;
             world.wait_for_call("resize 1x2").await;
-            world.inside.exit.take().unwrap().send(code(0)).unwrap();
-            world.wait_for_call("stop durable=false").await;
+            let Inside { stdout, stderr, exit, .. } = world.inside;
+            exit.unwrap().send(code(0)).unwrap();
+            drop((stdout, stderr));
+            while world.calls.borrow().last().is_none_or(|call| call != "stop durable=false") {
+                tokio::task::yield_now().await;
+            }
         },
     );
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sandbox_container::Usage;
+use sandbox_container::Stats;
 use sandbox_protocol::{self as protocol, FdStream, message, request};
 use tokio::time::timeout;
 
@@ -162,17 +162,10 @@ impl Running for VmContainer {
         self.request(request::Body::Resize(body)).await.map(drop)
     }
 
-    async fn usage(&self) -> Result<Usage, Failure> {
+    async fn stats(&self) -> Result<Stats, Failure> {
         let body = protocol::StatsRequest { container: self.id.clone() };
         match self.request(request::Body::Stats(body)).await? {
-            message::Body::Stats(stats) => Ok(Usage {
-                cpu_us: stats.cpu_usage_us,
-                memory_bytes: stats.memory_bytes,
-                memory_limit_bytes: stats.memory_limit_bytes,
-                pids: stats.pids,
-                io_read_bytes: stats.io_read_bytes,
-                io_write_bytes: stats.io_write_bytes,
-            }),
+            message::Body::Stats(stats) => Ok(of_guest(&stats)),
             _ => Err(Failure::engine("the agent in the guest answered something else than was asked")),
         }
     }
@@ -196,5 +189,26 @@ impl Running for VmContainer {
             })?;
         }
         synced
+    }
+}
+
+fn of_guest(stats: &protocol::Stats) -> Stats {
+    Stats {
+        cpu_usage_usec: stats.cpu_usage_us,
+        cpu_user_usec: stats.cpu_user_us,
+        cpu_system_usec: stats.cpu_system_us,
+        cpu_throttled_periods: stats.cpu_throttled_periods,
+        cpu_throttled_usec: stats.cpu_throttled_us,
+        memory_current: stats.memory_bytes,
+        memory_peak: stats.memory_peak_bytes,
+        memory_limit: stats.memory_limit_bytes,
+        memory_inactive_file: stats.memory_inactive_file_bytes,
+        memory_anon: stats.memory_anon_bytes,
+        swap_current: stats.swap_bytes,
+        oom_kills: stats.oom_kills,
+        pids_current: stats.pids,
+        pids_limit: stats.pids_limit,
+        io_read_bytes: stats.io_read_bytes,
+        io_write_bytes: stats.io_write_bytes,
     }
 }
