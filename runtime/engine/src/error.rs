@@ -41,6 +41,10 @@ pub enum Error {
     #[error("No such image: {0}")]
     NoSuchImage(String),
 
+    /// The image store refused.
+    #[error(transparent)]
+    Image(#[from] sandbox_image::Error),
+
     /// A part of the installation is missing.
     #[error(
         "{what} not found: looked for {name} in {looked}; reinstall, or set SANDBOX_LIBEXEC to the directory that holds it"
@@ -49,7 +53,7 @@ pub enum Error {
 
     /// `--isolation=vm` cannot work here.
     #[error("cannot use isolation \"vm\": {cause}; {remedy}")]
-    VmUnusable { cause: String, remedy: String },
+    VmUnusable { cause: String, remedy: &'static str },
 
     /// A record that should be JSON is not what this program writes.
     #[error("{what}: {source}")]

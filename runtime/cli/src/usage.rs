@@ -1,0 +1,130 @@
+//! Turns the parser's errors into Docker's texts and exit codes.
+
+use std::process::ExitCode;
+
+use clap::Command;
+use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
+
+use crate::failure::ENGINE;
+
+/// What is printed instead of running a command: help, a version, or an error in the flags.
+#[derive(Debug)]
+pub(crate) struct Usage {
+    pub(crate) text: String,
+    pub(crate) code: u8,
+}
+
+impl Usage {
+    pub(crate) fn print(&self) -> ExitCode {
+        if self.code == 0 {
+            // A reader that has seen enough is no error.
+            let _ = std::io::Write::write_all(&mut std::io::stdout(), format!("{}\n", self.text).as_bytes());
+        } else {
+            eprintln!("{}", self.text);
+        }
+        ExitCode::from(self.code)
+    }
+
+    /// `error` of the command line that `arguments` names the command of.
+    pub(crate) fn from_clap(error: &Error, root: &Command, arguments: &[String]) -> Usage {
+        let (command, path) = command_of(root, arguments);
+        let context = Context(error);
+        match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                Usage { text: error.render().to_string().trim_end().to_owned(), code: 0 }
+            }
+            ErrorKind::DisplayVersion => Usage { text: error.to_string().trim_end().to_owned(), code: 0 },
+            ErrorKind::InvalidSubcommand | ErrorKind::MissingSubcommand => Usage {
+                text: format!(
+                    "sandbox: unknown command: {path} {}\n\nRun '{path} --help' for more information",
+                    context.text(ContextKind::InvalidSubcommand)
+                ),
+                code: 1,
+            },
+            ErrorKind::MissingRequiredArgument => {
+                with_usage(format!("sandbox: '{path}' requires at least 1 argument"), command, &path, 1)
+            }
+            ErrorKind::UnknownArgument => {
+                let argument = context.text(ContextKind::InvalidArg);
+                if argument.starts_with('-') && argument != "-" {
+                    with_usage(unknown_flag(&argument), command, &path, ENGINE)
+                } else if command.get_positionals().next().is_some() {
+                    with_usage(format!("sandbox: '{path}' requires at most 1 argument"), command, &path, 1)
+                } else {
+                    with_usage(format!("sandbox: '{path}' accepts no arguments"), command, &path, 1)
+                }
+            }
+            _ => with_usage(invalid_value(&context, command, error), command, &path, ENGINE),
+        }
+    }
+}
+
+struct Context<'a>(&'a Error);
+
+impl Context<'_> {
+    fn text(&self, kind: ContextKind) -> String {
+        match self.0.get(kind) {
+            Some(ContextValue::String(text)) => text.clone(),
+            Some(ContextValue::Strings(texts)) => texts.first().cloned().unwrap_or_default(),
+            _ => String::new(),
+        }
+    }
+}
+
+/// The command that the line names, and how it is written.
+fn command_of<'a>(root: &'a Command, arguments: &[String]) -> (&'a Command, String) {
+    let (mut command, mut path) = (root, root.get_name().to_owned());
+    for argument in arguments.iter().skip(1) {
+        if let Some(sub) = command.find_subcommand(argument) {
+            command = sub;
+            path = format!("{path} {}", sub.get_name());
+        } else if !argument.starts_with('-') && command.get_subcommands().next().is_none() {
+            break;
+        }
+    }
+    (command, path)
+}
+
+fn with_usage(message: String, command: &Command, path: &str, code: u8) -> Usage {
+    let usage = command.clone().render_usage().to_string();
+    let usage = usage.strip_prefix("Usage: ").unwrap_or(&usage).trim();
+    Usage { text: format!("{message}\n\nUsage:  {usage}\n\nRun '{path} --help' for more information"), code }
+}
+
+fn unknown_flag(argument: &str) -> String {
+    if argument.starts_with("--") {
+        return format!("unknown flag: {argument}");
+    }
+    let short = argument.chars().nth(1).unwrap_or('-');
+    format!("unknown shorthand flag: '{short}' in {argument}")
+}
+
+/// `invalid argument "x" for "-m, --memory" flag: why`, or that the value is missing.
+fn invalid_value(context: &Context<'_>, command: &Command, error: &Error) -> String {
+    let shown = context.text(ContextKind::InvalidArg);
+    let name = shown.split([' ', '=', '[']).next().unwrap_or_default();
+    let found = command.get_arguments().find(|arg| {
+        arg.get_long().is_some_and(|long| name.strip_prefix("--") == Some(long))
+            || arg.get_short().is_some_and(|short| name == format!("-{short}"))
+    });
+    let (short, long) = found.map_or((None, None), |arg| (arg.get_short(), arg.get_long()));
+    let value = context.text(ContextKind::InvalidValue);
+    let why = std::error::Error::source(error).map(ToString::to_string);
+    match (value.is_empty() && why.is_none(), short, long) {
+        (true, _, Some(long)) => format!("flag needs an argument: --{long}"),
+        (true, Some(short), None) => format!("flag needs an argument: '{short}' in -{short}"),
+        (true, None, None) => error.to_string().lines().next().unwrap_or_default().to_owned(),
+        (false, short, long) => {
+            let flag = match (short, long) {
+                (Some(short), Some(long)) => format!("-{short}, --{long}"),
+                (None, Some(long)) => format!("--{long}"),
+                (Some(short), None) => format!("-{short}"),
+                (None, None) => name.to_owned(),
+            };
+            format!(
+                "invalid argument {value:?} for {flag:?} flag: {}",
+                why.unwrap_or_else(|| "invalid value".to_owned())
+            )
+        }
+    }
+}

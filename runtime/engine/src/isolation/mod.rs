@@ -1,0 +1,208 @@
+//! Where a container runs, and what a request may mean there.
+//!
+//! This is the one place that knows the difference: a flag that cannot mean anything in a VM is refused
+//! here with a text that says so, sizes of the machine are decided here, and everything else of
+//! the engine treats both isolations alike. There is never a fall-back from one to the other.
+
+mod process;
+mod vm;
+
+use sandbox_shim::plan::IsolationPlan;
+use serde::{Deserialize, Serialize};
+
+use crate::cgroup::Hierarchy;
+use crate::error::{Error, Result};
+use crate::installation::Installation;
+use crate::request::{Limits, Request};
+
+/// `--isolation`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Isolation {
+    /// Linux namespaces on the host.
+    #[default]
+    Process,
+    /// A microVM of its own.
+    Vm,
+}
+
+impl Isolation {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Isolation::Process => "process",
+            Isolation::Vm => "vm",
+        }
+    }
+
+    /// The flag's value, else that of `SANDBOX_ISOLATION`, else `process`: what Docker's users get from Docker.
+    pub fn choose(flag: Option<&str>) -> Result<Isolation> {
+        if let Some(text) = flag.filter(|t| !t.is_empty() && *t != "default") {
+            return text.parse().map_err(Error::Invalid);
+        }
+        match std::env::var("SANDBOX_ISOLATION") {
+            Ok(text) if !text.is_empty() => {
+                text.parse().map_err(|e| Error::Invalid(format!("SANDBOX_ISOLATION: {e}")))
+            }
+            _ => Ok(Isolation::default()),
+        }
+    }
+
+    fn rules(self) -> &'static dyn Rules {
+        match self {
+            Isolation::Process => &process::Process,
+            Isolation::Vm => &vm::Vm,
+        }
+    }
+}
+
+impl std::fmt::Display for Isolation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl std::str::FromStr for Isolation {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Isolation, String> {
+        match text {
+            "process" | "container" => Ok(Isolation::Process),
+            "vm" => Ok(Isolation::Vm),
+            other => Err(format!("invalid isolation '{other}' on linux")),
+        }
+    }
+}
+
+/// What the host has to offer.
+#[derive(Debug, Clone)]
+pub(crate) struct Host {
+    pub cpus: usize,
+    pub cgroup: Option<Hierarchy>,
+}
+
+impl Host {
+    pub(crate) fn look() -> Host {
+        let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Host { cpus, cgroup: Hierarchy::find() }
+    }
+}
+
+/// What an isolation makes of a request.
+trait Rules {
+    /// Refuses what cannot mean anything here.
+    fn check(&self, request: &Request, host: &Host) -> Result<()>;
+    /// The limits that the container's own cgroup gets, where its kernel is.
+    fn container_limits(&self, limits: &Limits) -> Limits;
+    /// The part of the start plan that is different.
+    fn plan(&self, request: &Request, host: &Host, installation: &Installation) -> Result<IsolationPlan>;
+}
+
+/// All checks of a request that need no image: the common ones and those of its isolation.
+pub(crate) fn check(request: &Request, host: &Host) -> Result<()> {
+    crate::spec::check_limits(&request.limits, host.cpus)?;
+    check_hostname(request)?;
+    check_sysctls(request)?;
+    request.isolation.rules().check(request, host)
+}
+
+pub(crate) fn container_limits(isolation: Isolation, limits: &Limits) -> Limits {
+    isolation.rules().container_limits(limits)
+}
+
+pub(crate) fn plan(request: &Request, host: &Host, installation: &Installation) -> Result<IsolationPlan> {
+    request.isolation.rules().plan(request, host, installation)
+}
+
+/// The kernel takes at most 64 bytes (`__NEW_UTS_LEN`); names are those of RFC 1123.
+fn check_hostname(request: &Request) -> Result<()> {
+    let label = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with('-')
+            && !part.ends_with('-')
+            && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    };
+    for (what, name) in [("hostname", &request.hostname), ("domainname", &request.domainname)] {
+        if let Some(name) = name
+            && (name.len() > 64 || !name.split('.').all(label))
+        {
+            return Err(Error::invalid(format!("invalid {what}: {name}")));
+        }
+    }
+    Ok(())
+}
+
+/// Sysctls of a namespace that the container owns; the kernel has no others that could be set for one
+/// container alone. In a VM it owns all of them.
+fn check_sysctls(request: &Request) -> Result<()> {
+    const IPC: [&str; 8] = [
+        "kernel.msgmax",
+        "kernel.msgmnb",
+        "kernel.msgmni",
+        "kernel.sem",
+        "kernel.shmall",
+        "kernel.shmmax",
+        "kernel.shmmni",
+        "kernel.shm_rmid_forced",
+    ];
+    for key in request.sysctls.keys() {
+        let dotted = key.replace('/', ".");
+        let net = dotted.starts_with("net.");
+        if net && request.network == crate::request::Network::Host {
+            return Err(Error::invalid(format!("sysctl '{key}' not allowed in host network namespace")));
+        }
+        let own = net || dotted.starts_with("fs.mqueue.") || IPC.contains(&dotted.as_str());
+        if !own && request.isolation == Isolation::Process {
+            return Err(Error::invalid(format!(
+                "sysctl '{key}' is not allowed: it is the host's; --isolation=vm has a kernel of its own"
+            )));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("process", Ok(Isolation::Process))]
+    #[case("container", Ok(Isolation::Process))]
+    #[case("vm", Ok(Isolation::Vm))]
+    #[case("hyperv", Err("invalid isolation 'hyperv' on linux"))]
+    #[case("VM", Err("invalid isolation 'VM' on linux"))]
+    fn values(#[case] text: &str, #[case] want: Result<Isolation, &str>) {
+        assert_eq!(text.parse(), want.map_err(str::to_owned));
+    }
+
+    fn host() -> Host {
+        Host { cpus: 4, cgroup: None }
+    }
+
+    fn with_sysctl(key: &str, isolation: Isolation) -> Request {
+        let sysctls = [(key.to_owned(), "1".to_owned())].into();
+        Request { sysctls, isolation, ..Request::default() }
+    }
+
+    #[rstest]
+    #[case("net.ipv4.ip_forward", true)]
+    #[case("kernel.shmmax", true)]
+    #[case("fs.mqueue.msg_max", true)]
+    #[case("kernel.panic", false)]
+    #[case("vm.swappiness", false)]
+    fn sysctls(#[case] key: &str, #[case] on_host: bool) {
+        assert_eq!(check(&with_sysctl(key, Isolation::Process), &host()).is_ok(), on_host);
+        assert!(check(&with_sysctl(key, Isolation::Vm), &host()).is_ok());
+    }
+
+    #[rstest]
+    #[case("web", true)]
+    #[case("web-1.example.org", true)]
+    #[case("-web", false)]
+    #[case("web..x", false)]
+    #[case("a b", false)]
+    #[case("", false)]
+    fn hostnames(#[case] name: &str, #[case] good: bool) {
+        let request = Request { hostname: Some(name.to_owned()), ..Request::default() };
+        assert_eq!(check(&request, &host()).is_ok(), good);
+    }
+}

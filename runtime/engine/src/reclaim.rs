@@ -1,0 +1,251 @@
+//! Reclaim: what a container leaves is released by its owner at the end, or by the next command when
+//! the owner was killed. Both run the same steps; each is idempotent, and the row goes last, so that whatever
+//! interrupts them, the next one starts over.
+
+use std::io::Read;
+use std::path::Path;
+
+use rusqlite::Connection;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use sandbox_shim::wire::Exit;
+
+use crate::cgroup;
+use crate::clock::realtime_ns;
+use crate::error::{Error, Result};
+use crate::lock::{self, Lock, Owner};
+use crate::paths::Paths;
+use crate::remove;
+use crate::state::containers::{self, Container, End, State};
+use crate::volumes;
+
+/// Name of the supervisor's last word in the container's directory.
+const STATUS: &str = "status.json";
+/// It is never larger, bytes.
+const MAX_STATUS: u64 = 64 << 10;
+
+/// Reclaims every container whose owner is gone; gives the problems it met, which stop no command.
+pub(crate) fn reap(connection: &Connection, paths: &Paths) -> Result<Vec<Error>> {
+    let mut problems = Vec::new();
+    for container in containers::not_final(connection)? {
+        if let Err(problem) = reap_one(connection, paths, &container) {
+            problems.push(problem);
+        }
+    }
+    Ok(problems)
+}
+
+fn reap_one(connection: &Connection, paths: &Paths, container: &Container) -> Result<()> {
+    let dir = paths.container(&container.id);
+    let (_held, _guard): (Option<Lock>, Option<Lock>) = match lock::probe(&dir)? {
+        Owner::Alive => return Ok(()),
+        Owner::Gone(lock) => (Some(lock), None),
+        Owner::NoLock => {
+            // Somebody between its row and its lock, or somebody who died there.
+            let Some(guard) = lock::nobody_creates(&paths.creation_lock())? else { return Ok(()) };
+            match lock::probe(&dir)? {
+                Owner::Alive => return Ok(()),
+                Owner::Gone(lock) => (Some(lock), Some(guard)),
+                Owner::NoLock => (None, Some(guard)),
+            }
+        }
+    };
+    // Its owner may have finished between our query and our lock.
+    let Some(container) = containers::get(connection, &container.id)? else { return Ok(()) };
+    if matches!(container.state, State::Created | State::Exited) {
+        return Ok(());
+    }
+    release(connection, paths, &container, None)
+}
+
+/// Takes down everything of a container that has ended. `end` is how; without it the supervisor's
+/// `status.json` tells, and without that it was killed. The caller holds the container's lock.
+pub(crate) fn release(
+    connection: &Connection,
+    paths: &Paths,
+    container: &Container,
+    end: Option<End>,
+) -> Result<()> {
+    if let Some(cgroup) = &container.cgroup {
+        cgroup::reclaim(Path::new(cgroup))?;
+    }
+    remove::tree(Path::new(&container.run_dir))?;
+    if container.auto_remove || container.state == State::Removing {
+        return remove_for_good(connection, paths, &container.id);
+    }
+    let dir = paths.container(&container.id);
+    let end = end.map_or_else(|| last_word(&dir), Ok)?;
+    containers::exited(connection, &container.id, &end)
+}
+
+/// Removes a container whose processes are gone, its anonymous volumes, and at last its row.
+pub(crate) fn remove_for_good(connection: &Connection, paths: &Paths, id: &str) -> Result<()> {
+    volumes::remove_anonymous(connection, id, paths)?;
+    remove::tree(&paths.container(id))?;
+    containers::delete(connection, id)
+}
+
+/// What `status.json` says.
+pub(crate) fn last_word(container_dir: &Path) -> Result<End> {
+    let killed = || Exit {
+        code: 137,
+        oom_killed: false,
+        error: Some("the supervisor of the container was killed".to_owned()),
+    };
+    let exit = read_status(container_dir)?.unwrap_or_else(killed);
+    Ok(End {
+        exit_code: exit.code,
+        oom_killed: exit.oom_killed,
+        error: exit.error,
+        finished_ns: realtime_ns(),
+    })
+}
+
+fn read_status(container_dir: &Path) -> Result<Option<Exit>> {
+    let path = container_dir.join(STATUS);
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = match rustix::fs::open(&path, flags, Mode::empty()) {
+        Ok(file) => std::fs::File::from(file),
+        Err(Errno::NOENT) => return Ok(None),
+        Err(e) => return Err(Error::io("open", path)(e)),
+    };
+    let mut text = Vec::new();
+    file.take(MAX_STATUS).read_to_end(&mut text).map_err(Error::io("read", &path))?;
+    serde_json::from_slice(&text)
+        .map(Some)
+        .map_err(|source| Error::Json { what: path.display().to_string(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::containers::tests::sample;
+
+    struct Place {
+        _dir: tempfile::TempDir,
+        paths: Paths,
+        db: Connection,
+    }
+
+    fn place() -> Place {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = Paths::new(&dir.path().join("root"), &dir.path().join("run")).unwrap();
+        paths.prepare().unwrap();
+        let db = crate::state::open(&paths.database()).unwrap();
+        Place { _dir: dir, paths, db }
+    }
+
+    impl Place {
+        /// A container as far as its creator came: the row, then perhaps the directory, then perhaps the lock.
+        fn container(&self, id: &str, auto_remove: bool, dir: bool, lock: bool) -> (Container, Option<Lock>) {
+            let run_dir = self.paths.run(id);
+            let container = Container {
+                auto_remove,
+                run_dir: run_dir.to_str().unwrap().to_owned(),
+                ..sample(id, &format!("name-{id}"))
+            };
+            containers::insert(&self.db, &container).unwrap();
+            if dir {
+                std::fs::create_dir_all(self.paths.container(id).join("upper/deep")).unwrap();
+                std::fs::create_dir_all(run_dir.join("vsock")).unwrap();
+            }
+            let lock = lock.then(|| lock::create(&self.paths.container(id)).unwrap());
+            (container, lock)
+        }
+    }
+
+    #[test]
+    fn the_living_are_left_alone() {
+        let place = place();
+        let (container, lock) = place.container("a", true, true, true);
+        assert!(reap(&place.db, &place.paths).unwrap().is_empty());
+        assert!(place.paths.container("a").exists());
+        assert_eq!(containers::get(&place.db, &container.id).unwrap().unwrap().state, State::Running);
+        drop(lock);
+        assert!(reap(&place.db, &place.paths).unwrap().is_empty());
+        assert!(!place.paths.container("a").exists() && !place.paths.run("a").exists());
+        assert!(containers::get(&place.db, "a").unwrap().is_none());
+    }
+
+    #[test]
+    fn killed_anywhere_on_the_way_to_the_lock() {
+        let place = place();
+        place.container("row", true, false, false);
+        place.container("dir", true, true, false);
+        std::fs::write(place.paths.container("dir").join("lock.new"), "").unwrap();
+        assert!(reap(&place.db, &place.paths).unwrap().is_empty());
+        assert!(containers::list(&place.db).unwrap().is_empty());
+        assert_eq!(std::fs::read_dir(place.paths.root.join("containers")).unwrap().count(), 0);
+        assert_eq!(std::fs::read_dir(&place.paths.run_root).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn one_that_is_being_created_is_left_alone() {
+        let place = place();
+        place.container("young", true, true, false);
+        let creating = lock::creating(&place.paths.creation_lock()).unwrap();
+        assert!(reap(&place.db, &place.paths).unwrap().is_empty());
+        assert!(containers::get(&place.db, "young").unwrap().is_some());
+        drop(creating);
+        reap(&place.db, &place.paths).unwrap();
+        assert!(containers::get(&place.db, "young").unwrap().is_none());
+    }
+
+    #[test]
+    fn without_rm_the_last_word_is_kept() {
+        let place = place();
+        drop(place.container("told", false, true, true));
+        let status = place.paths.container("told").join(STATUS);
+        std::fs::write(status, r#"{"code":42,"oom_killed":true}"#).unwrap();
+        drop(place.container("killed", false, true, true));
+        assert!(reap(&place.db, &place.paths).unwrap().is_empty());
+        let told = containers::get(&place.db, "told").unwrap().unwrap();
+        assert_eq!((told.state, told.exit_code, told.oom_killed), (State::Exited, Some(42), true));
+        let killed = containers::get(&place.db, "killed").unwrap().unwrap();
+        assert_eq!(killed.exit_code, Some(137));
+        assert!(killed.error.unwrap().contains("supervisor"));
+        assert!(place.paths.container("told").join("upper").exists(), "its files stay");
+        assert!(!place.paths.run("told").exists());
+    }
+
+    #[test]
+    fn an_interrupted_removal_is_finished() {
+        let place = place();
+        drop(place.container("half", false, true, true));
+        containers::removing(&place.db, "half").unwrap();
+        std::fs::remove_dir_all(place.paths.container("half")).unwrap();
+        assert!(reap(&place.db, &place.paths).unwrap().is_empty());
+        assert!(containers::get(&place.db, "half").unwrap().is_none());
+    }
+
+    #[test]
+    fn a_broken_one_does_not_stop_the_others() {
+        let place = place();
+        drop(place.container("broken", false, true, true));
+        std::fs::write(place.paths.container("broken").join(STATUS), "nonsense").unwrap();
+        drop(place.container("fine", true, true, true));
+        assert_eq!(reap(&place.db, &place.paths).unwrap().len(), 1);
+        assert!(containers::get(&place.db, "fine").unwrap().is_none());
+    }
+
+    #[test]
+    fn what_is_left_in_the_cgroup_dies() {
+        let place = place();
+        let hierarchy = cgroup::Hierarchy::find().expect("these tests need a cgroup v2 tree");
+        let cgroup = hierarchy.path.join(format!("sandbox-reap-{}", std::process::id()));
+        std::fs::create_dir(&cgroup).unwrap();
+        let mut sleeper = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        std::fs::write(cgroup.join("cgroup.procs"), sleeper.id().to_string()).unwrap();
+        let id = "c";
+        let container = Container {
+            auto_remove: true,
+            run_dir: place.paths.run(id).to_str().unwrap().to_owned(),
+            cgroup: Some(cgroup.to_str().unwrap().to_owned()),
+            ..sample(id, "cgrouped")
+        };
+        containers::insert(&place.db, &container).unwrap();
+        assert!(reap(&place.db, &place.paths).unwrap().is_empty());
+        assert!(!cgroup.exists());
+        assert!(!sleeper.wait().unwrap().success());
+    }
+}

@@ -1,0 +1,161 @@
+//! What a front end asks for: one container, with the flags' texts already parsed.
+//!
+//! It is stored as JSON in the container's row, so that a later start, `inspect` and the API see what
+//! was asked and not what it was turned into.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::isolation::Isolation;
+use crate::parse::device::Device;
+use crate::parse::mount::Mount;
+use crate::parse::security::Security;
+use crate::parse::ulimit::Ulimit;
+
+/// One container.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Request {
+    /// The image as the user named it.
+    pub image: String,
+    /// None: one is made up.
+    pub name: Option<String>,
+    pub isolation: Isolation,
+    /// `--rm`.
+    pub auto_remove: bool,
+    pub process: Process,
+    pub limits: Limits,
+    pub privileges: Privileges,
+    pub labels: BTreeMap<String, String>,
+    pub hostname: Option<String>,
+    pub domainname: Option<String>,
+    pub network: Network,
+    /// `-v`, `--mount` and `--tmpfs` together.
+    pub mounts: Vec<Mount>,
+    pub devices: Vec<Device>,
+    /// The root file system is mounted read-only.
+    pub read_only: bool,
+    /// A reaping init as PID 1.
+    pub init: bool,
+    /// Bytes of /dev/shm; None: 64 MiB.
+    pub shm_size: Option<i64>,
+    pub sysctls: BTreeMap<String, String>,
+    pub vm: Vm,
+}
+
+/// The process, as far as it was said; the image fills in the rest.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Process {
+    /// `--entrypoint`: an empty text takes the image's away.
+    pub entrypoint: Option<String>,
+    /// What stands behind the image's name.
+    pub command: Vec<String>,
+    /// `KEY=VALUE`, or `KEY` to take it out of the image's.
+    pub env: Vec<String>,
+    pub working_dir: Option<String>,
+    pub user: Option<String>,
+    pub groups: Vec<String>,
+    pub tty: bool,
+    pub open_stdin: bool,
+    pub stop_signal: Option<i32>,
+    /// Seconds.
+    pub stop_timeout: Option<u32>,
+    pub ulimits: Vec<Ulimit>,
+    pub oom_score_adj: Option<i32>,
+}
+
+/// cgroup limits; None is Docker's default, no limit.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    /// Bytes.
+    pub memory: Option<i64>,
+    /// Bytes of memory and swap together; -1: no limit on swap.
+    pub memory_swap: Option<i64>,
+    /// Bytes.
+    pub memory_reservation: Option<i64>,
+    /// Billionths of a CPU.
+    pub nano_cpus: Option<i64>,
+    /// Relative weight, 2 to 262144.
+    pub cpu_shares: Option<u64>,
+    pub cpuset_cpus: Option<String>,
+    pub cpuset_mems: Option<String>,
+    /// -1: no limit.
+    pub pids: Option<i64>,
+}
+
+/// What the process may do.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Privileges {
+    pub privileged: bool,
+    pub cap_add: Vec<String>,
+    pub cap_drop: Vec<String>,
+    pub security: Security,
+}
+
+/// `--network`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Network {
+    /// A network namespace of its own.
+    #[default]
+    Default,
+    /// The same with nothing but the loopback.
+    None,
+    /// The host's.
+    Host,
+}
+
+impl std::str::FromStr for Network {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Network, String> {
+        match text {
+            "" | "default" | "bridge" => Ok(Network::Default),
+            "none" => Ok(Network::None),
+            "host" => Ok(Network::Host),
+            other => Err(format!("network {other} not found")),
+        }
+    }
+}
+
+/// What only `--isolation=vm` has.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Vm {
+    /// `--kernel`.
+    pub kernel: Option<PathBuf>,
+    /// `--boot-log`: the guest's serial console on stderr.
+    pub boot_log: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn survives_its_own_json() {
+        let request = Request {
+            image: "alpine".to_owned(),
+            isolation: Isolation::Vm,
+            limits: Limits { memory: Some(64 << 20), ..Limits::default() },
+            ..Request::default()
+        };
+        let text = serde_json::to_string(&request).unwrap();
+        let back: Request = serde_json::from_str(&text).unwrap();
+        assert_eq!(back.isolation, Isolation::Vm);
+        assert_eq!(back.limits, request.limits);
+        let old: Request = serde_json::from_str(r#"{"image":"x"}"#).unwrap();
+        assert_eq!(old.image, "x");
+    }
+
+    #[test]
+    fn networks() {
+        assert_eq!("none".parse(), Ok(Network::None));
+        assert_eq!("bridge".parse(), Ok(Network::Default));
+        assert_eq!("nope".parse::<Network>(), Err("network nope not found".to_owned()));
+    }
+}
