@@ -116,7 +116,12 @@ impl Receiver {
     /// Every [`FrameError`] but [`FrameError::Window`].
     pub fn receive(&mut self) -> Result<Option<Event<'_>>, FrameError> {
         loop {
-            let Some(kind) = read_blocking(&mut self.reader, &mut self.payload)? else {
+            let kind = match read_blocking(&mut self.reader, &mut self.payload) {
+                // What a supervisor leaves behind that ends before it has read everything that was sent to it.
+                Err(FrameError::Io(error)) if error.kind() == io::ErrorKind::ConnectionReset => None,
+                result => result?,
+            };
+            let Some(kind) = kind else {
                 self.close();
                 return Ok(None);
             };

@@ -10,7 +10,7 @@ pub mod frame;
 pub mod isolation;
 pub mod plan;
 pub mod program;
-mod rootfs;
+pub mod rootfs;
 pub mod stamps;
 mod status;
 pub mod supervisor;

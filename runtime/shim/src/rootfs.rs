@@ -23,7 +23,7 @@ use crate::plan::Rootfs;
 ///
 /// # Errors
 /// Which step failed, and why.
-pub(crate) fn enter_namespace() -> Result<(), Failure> {
+pub fn enter_namespace() -> Result<(), Failure> {
     nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS)
         .map_err(|error| Failure::engine(format!("make a mount namespace: {error}; root is needed")))?;
     rustix::mount::mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
@@ -34,7 +34,7 @@ pub(crate) fn enter_namespace() -> Result<(), Failure> {
 ///
 /// # Errors
 /// What was tried on what, why it failed, and what to do.
-pub(crate) fn mount(rootfs: &Rootfs, scratch: &Path) -> Result<OwnedFd, Failure> {
+pub fn mount(rootfs: &Rootfs, scratch: &Path) -> Result<OwnedFd, Failure> {
     let layers = Layers::open(rootfs)?;
     layers
         .mount_detached()
@@ -50,7 +50,7 @@ pub(crate) fn mount(rootfs: &Rootfs, scratch: &Path) -> Result<OwnedFd, Failure>
 ///
 /// # Errors
 /// Where, and why it failed.
-pub(crate) fn attach(mount: &OwnedFd, at: &Path) -> Result<(), Failure> {
+pub fn attach(mount: &OwnedFd, at: &Path) -> Result<(), Failure> {
     rustix::mount::move_mount(mount, "", CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
         .map_err(|error| Failure::engine(format!("mount the root file system on {}: {error}", at.display())))
 }

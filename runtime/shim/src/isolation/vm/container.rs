@@ -184,9 +184,7 @@ impl Running for VmContainer {
         };
         self.monitor.stop().await;
         if let Some(cgroup) = &self.cgroup {
-            cgroup::reclaim(cgroup).await.map_err(|error| {
-                Failure::engine(format!("remove the cgroup {}: {error}", cgroup.display()))
-            })?;
+            cgroup::reclaim(cgroup)?;
         }
         synced
     }

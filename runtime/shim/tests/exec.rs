@@ -1,0 +1,94 @@
+//! More processes in a container of `--isolation=process`, through the trait that the supervisor uses. One test, because
+//! the container core clones and must be alone in its process. Needs root.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+#[path = "support/plan.rs"]
+mod plan;
+
+use std::rc::Rc;
+
+use oci_spec::runtime as oci;
+use sandbox_shim::isolation::process::ProcessIsolation;
+use sandbox_shim::isolation::{Exec, Isolation, Process, Running, Start, Stdio};
+use sandbox_shim::rootfs;
+use sandbox_shim::stamps::Stamps;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+fn exec(name: &str, arguments: &[&str], stdio: Stdio) -> Exec {
+    let mut process = oci::Process::default();
+    process.set_args(Some(arguments.iter().map(|&argument| argument.to_owned()).collect()));
+    process.set_env(Some(vec!["PATH=/bin".to_owned()]));
+    process.set_terminal(Some(stdio.terminal.is_some()));
+    process.set_rlimits(None);
+    Exec { name: name.into(), process, user: "web".into(), extra_groups: Vec::new(), stdio }
+}
+
+async fn outcome(process: Process, input: &[u8]) -> (String, String, u8) {
+    let (mut output, mut error) = (String::new(), String::new());
+    let mut streams = process.streams;
+    if let Some(mut stdin) = streams.input.take() {
+        stdin.write_all(input).await.unwrap();
+        stdin.shutdown().await.unwrap();
+    }
+    streams.output.read_to_string(&mut output).await.unwrap();
+    if let Some(mut stderr) = streams.error {
+        stderr.read_to_string(&mut error).await.unwrap();
+    }
+    (output, error, process.exited.await.unwrap().code)
+}
+
+#[test]
+fn processes_join_a_container_and_end_apart_from_it() {
+    let directory = tempfile::tempdir_in("/dev/shm").unwrap();
+    let plan = plan::plan(directory.path(), &["sh", "-c", "echo > /tmp/mark; cat; exit 9"]);
+    rootfs::enter_namespace().unwrap();
+    let overlay = rootfs::mount(&plan.rootfs, &plan.run_dir).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        let stamps = Rc::new(Stamps::default());
+        let start = Start { plan: &plan, rootfs: overlay, stamps: &stamps };
+        let (container, init) = ProcessIsolation.start(start).await.unwrap();
+
+        let pipes = Stdio { terminal: None, stdin: true };
+        let script =
+            "while ! [ -e /tmp/mark ]; do sleep 0.01; done; id -u; echo $HOME; cat; echo err >&2; exit 3";
+        let process = container.exec(exec("a", &["sh", "-c", script], pipes)).await.unwrap();
+        let expected = ("33\n/home/web\nhello".to_owned(), "err\n".to_owned(), 3);
+        assert_eq!(outcome(process, b"hello").await, expected);
+
+        let terminal = Stdio { terminal: Some((30, 100)), stdin: true };
+        let waits = &[
+            "sh",
+            "-c",
+            "stty size; trap 'stty size; exit 4' WINCH; echo ready; while :; do sleep 0.05; done",
+        ];
+        let mut process = container.exec(exec("t", waits, terminal)).await.unwrap();
+        let mut seen = String::new();
+        while !seen.contains("ready") {
+            let mut chunk = [0; 256];
+            let length = process.streams.output.read(&mut chunk).await.unwrap();
+            seen.push_str(std::str::from_utf8(&chunk[..length]).unwrap());
+        }
+        let taken = container.exec(exec("t", &["true"], pipes)).await.unwrap_err();
+        assert!(taken.message.contains("taken"), "{taken}");
+        container.resize("t", 31, 101).await.unwrap();
+        process.streams.output.read_to_string(&mut seen).await.unwrap();
+        assert_eq!(seen, "30 100\r\nready\r\n31 101\r\n");
+        assert_eq!(process.exited.await.unwrap().code, 4);
+
+        let process = container.exec(exec("s", &["sleep", "1000"], Stdio::default())).await.unwrap();
+        container.signal("s", libc::SIGTERM).await.unwrap();
+        assert_eq!(process.exited.await.unwrap().code, 143);
+        container.signal("s", libc::SIGTERM).await.unwrap();
+
+        let missing = container.exec(exec("m", &["/nope"], pipes)).await.unwrap_err();
+        assert_eq!(missing.exit_code, 127, "{missing}");
+        let stats = container.stats().await.unwrap();
+        assert!(stats.cpu_usage_usec.is_some_and(|time| time > 0), "{stats:?}");
+
+        assert_eq!(outcome(init, b"").await.2, 9);
+        container.stop(true).await.unwrap();
+    });
+    assert!(plan.cgroup.is_none_or(|cgroup| !cgroup.exists()));
+}

@@ -1,0 +1,182 @@
+//! Containers of `--isolation=process`, each through a supervisor of its own. Needs root.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use sandbox_shim::wire::{Exit, Request};
+use support::{Outcome, Shim, run};
+
+#[test]
+fn exit_codes_are_the_commands_own() {
+    for (command, code) in [
+        (&["true"][..], 0),
+        (&["false"], 1),
+        (&["sh", "-c", "exit 42"], 42),
+        (&["sh", "-c", "sh -c 'kill -9 $$'; exit $?"], 137),
+    ] {
+        let outcome = run(command, |_| {});
+        assert_eq!(outcome.code(), code, "{command:?}: {outcome:?}");
+        assert!(outcome.started);
+    }
+}
+
+#[test]
+fn a_command_that_cannot_run_fails_the_start() {
+    for (command, code) in [("/nope", 127), ("/etc", 126), ("nope", 127)] {
+        let outcome = run(&[command], |_| {});
+        let (message, exit_code) = outcome.failed.unwrap_or_else(|| panic!("{command} ran"));
+        assert_eq!(exit_code, code, "{command}: {message}");
+        assert!(outcome.exit.is_none());
+    }
+    let outcome = run(&["true"], |plan| plan.rootfs.lower.push("/nowhere".into()));
+    let (message, exit_code) = outcome.failed.unwrap();
+    assert!(exit_code == 125 && message.contains("/nowhere"), "{message}");
+}
+
+#[test]
+fn output_and_error_are_kept_apart_and_status_is_written() {
+    let mut shim = Shim::start(&["sh", "-c", "echo out; echo err >&2; exit 3"], |_| {});
+    let mut outcome = Outcome::default();
+    shim.receive(&mut outcome, |outcome| outcome.exit.is_some());
+    let status = std::fs::read(shim.plan.container_dir.join("status.json")).unwrap();
+    assert_eq!(serde_json::from_slice::<Exit>(&status).unwrap().code, 3);
+    assert_eq!((outcome.text().as_str(), outcome.stderr.as_slice()), ("out\n", b"err\n".as_slice()));
+    let rest = shim.finish();
+    let names: Vec<_> = rest.stamps.iter().map(|stamp| stamp.name.as_str()).collect();
+    for name in
+        ["shim_start", "rootfs_mounted", "init_cloned", "pivoted", "first_output", "exited", "torn_down"]
+    {
+        assert!(names.contains(&name), "{name} is not in {names:?}");
+    }
+}
+
+#[test]
+fn a_lot_of_data_goes_through_unchanged() {
+    let mut shim = Shim::start(&["sh", "-c", "cat; echo done >&2"], |_| {});
+    let sender = shim.sender.clone();
+    let block: Vec<u8> = (0..1 << 20).map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let count = 32;
+    let writer = {
+        let block = block.clone();
+        std::thread::spawn(move || {
+            for _ in 0..count {
+                sender.stdin(&block).unwrap();
+            }
+            sender.close_stdin().unwrap();
+        })
+    };
+    let mut outcome = Outcome::default();
+    shim.receive(&mut outcome, |outcome| outcome.exit.is_some());
+    writer.join().unwrap();
+    assert_eq!(outcome.stdout.len(), count * block.len());
+    assert!(outcome.stdout.chunks(block.len()).all(|chunk| chunk == block));
+    assert_eq!(outcome.stderr, b"done\n");
+    shim.finish();
+}
+
+#[test]
+fn a_signal_passes_input_that_nobody_reads() {
+    let mut shim =
+        Shim::start(&["sh", "-c", "trap 'exit 7' INT; echo ready; while :; do sleep 0.05; done"], |_| {});
+    let mut outcome = Outcome::default();
+    shim.receive(&mut outcome, |outcome| outcome.text() == "ready\n");
+    let sender = shim.sender.clone();
+    let writer = std::thread::spawn(move || sender.stdin(&vec![0; 1 << 20]));
+    shim.sender.request(&Request::Signal { signal: libc::SIGINT }).unwrap();
+    let outcome = shim.finish();
+    assert_eq!(outcome.code(), 7);
+    assert!(writer.join().unwrap().is_err());
+}
+
+#[test]
+fn users_of_the_image_are_resolved_with_their_home() {
+    let outcome = run(&["sh", "-c", "id -u; id -g; id -G; echo $HOME"], |plan| plan.user = "web".into());
+    assert_eq!(outcome.text(), "33\n34\n34 29\n/home/web\n");
+    let outcome = run(&["true"], |plan| plan.user = "nobody".into());
+    let (message, code) = outcome.failed.unwrap();
+    assert!(code == 125 && message.contains("nobody"), "{message}");
+}
+
+#[test]
+fn a_terminal_has_a_size_and_takes_another() {
+    let script = "stty size; trap 'stty size; exit 5' WINCH; echo ready; while :; do sleep 0.05; done";
+    let mut shim = Shim::start(&["sh", "-c", script], |plan| {
+        plan.tty = true;
+        plan.spec.process_mut().as_mut().unwrap().set_terminal(Some(true));
+        (plan.rows, plan.cols) = (24, 80);
+    });
+    let mut outcome = Outcome::default();
+    shim.receive(&mut outcome, |outcome| outcome.text().contains("ready"));
+    shim.sender.request(&Request::Resize { rows: 50, cols: 132 }).unwrap();
+    let rest = shim.finish();
+    assert_eq!(rest.code(), 5, "{rest:?}");
+    assert_eq!(outcome.text() + &rest.text(), "24 80\r\nready\r\n50 132\r\n");
+}
+
+#[test]
+fn control_c_and_end_of_file_work_on_a_terminal() {
+    let terminal = |plan: &mut sandbox_shim::plan::Plan| {
+        plan.tty = true;
+        plan.spec.process_mut().as_mut().unwrap().set_terminal(Some(true));
+    };
+    let mut shim = Shim::start(&["sh", "-c", "trap 'exit 9' INT; echo ready; cat; exit 1"], terminal);
+    shim.receive(&mut Outcome::default(), |outcome| outcome.text().contains("ready"));
+    shim.sender.stdin(b"\x03").unwrap();
+    assert_eq!(shim.finish().code(), 9);
+    let mut shim = Shim::start(&["sh", "-c", "echo ready; cat; exit 4"], terminal);
+    shim.receive(&mut Outcome::default(), |outcome| outcome.text().contains("ready"));
+    shim.sender.stdin(b"typed\n\x04").unwrap();
+    let outcome = shim.finish();
+    assert_eq!((outcome.code(), outcome.text().as_str()), (4, "typed\r\ntyped\r\n"));
+}
+
+#[test]
+fn a_broken_pipe_is_a_signal_for_the_commands_inside() {
+    // SIGPIPE, which we ignore ourselves, must not be ignored by the container's processes.
+    let outcome = run(&["sh", "-c", "(yes; echo \"yes: $?\" >&2) | head -n 1"], |_| {});
+    assert_eq!((outcome.text().as_str(), outcome.stderr.as_slice()), ("y\n", b"yes: 141\n".as_slice()));
+}
+
+#[test]
+fn the_end_of_the_client_ends_a_tied_container_and_nothing_is_left() {
+    let mut shim =
+        Shim::start(&["sh", "-c", "trap '' TERM INT HUP; echo ready; while :; do sleep 1; done"], |_| {});
+    shim.receive(&mut Outcome::default(), |outcome| outcome.text() == "ready\n");
+    let (run_dir, cgroup) = (shim.plan.run_dir.clone(), shim.plan.cgroup.clone());
+    let Shim { mut child, sender, receiver, .. } = shim;
+    drop((sender, receiver));
+    child.wait().unwrap();
+    assert!(!run_dir.exists() && cgroup.is_none_or(|cgroup| !cgroup.exists()));
+}
+
+#[test]
+fn the_supervisors_own_end_is_the_containers_stop() {
+    let polite = "trap 'echo bye; exit 6' TERM; echo ready; while :; do sleep 0.05; done";
+    let rude = "trap '' TERM; echo ready; while :; do sleep 0.05; done";
+    for (script, code) in [(polite, 6), (rude, 137)] {
+        let mut shim = Shim::start(&["sh", "-c", script], |_| {});
+        shim.receive(&mut Outcome::default(), |outcome| outcome.text() == "ready\n");
+        let pid = rustix::process::Pid::from_raw(shim.child.id() as i32).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        assert_eq!(shim.finish().code(), code, "{script}");
+    }
+}
+
+#[test]
+fn a_killed_supervisor_leaves_no_process() {
+    let mut shim = Shim::start(&["sh", "-c", "echo ready; sleep 1000"], |_| {});
+    shim.receive(&mut Outcome::default(), |outcome| outcome.text() == "ready\n");
+    let Some(cgroup) = shim.plan.cgroup.clone() else { return };
+    shim.child.kill().unwrap();
+    shim.child.wait().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let processes = || std::fs::read_to_string(cgroup.join("cgroup.procs")).unwrap();
+    while !processes().is_empty() {
+        assert!(Instant::now() < deadline, "still there: {}", processes());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::fs::remove_dir(&cgroup).unwrap();
+}
