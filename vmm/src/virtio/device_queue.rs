@@ -5,7 +5,7 @@
 //! right is dead until the driver resets the device, so that it cannot make a worker spin.
 
 use std::num::Wrapping;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 
 use virtio_bindings::bindings::virtio_ring::{VIRTIO_RING_F_EVENT_IDX, VRING_AVAIL_F_NO_INTERRUPT};
 use virtio_queue::{DescriptorChain, Queue, QueueOwnedT, QueueT};
@@ -38,8 +38,8 @@ pub(crate) struct DeviceQueue {
     queue: Queue,
     kick: EventFd,
     event_idx: bool,
-    /// Used buffers were added since the last [`DeviceQueue::take_interrupt`].
-    completed: bool,
+    /// The used index at the last [`DeviceQueue::take_interrupt`].
+    announced: u16,
     broken: bool,
 }
 
@@ -49,7 +49,8 @@ impl DeviceQueue {
         let ActiveQueue { mut queue, kick } = active;
         let event_idx = features & (1 << VIRTIO_RING_F_EVENT_IDX) != 0;
         queue.set_event_idx(event_idx);
-        Self { queue, kick, event_idx, completed: false, broken: false }
+        let announced = queue.next_used();
+        Self { queue, kick, event_idx, announced, broken: false }
     }
 
     /// The guest's notification, to be watched by the worker and emptied with [`Self::clear_kick`].
@@ -88,19 +89,46 @@ impl DeviceQueue {
     /// Returns a chain to the driver with `len` bytes written to its writable buffers.
     pub(crate) fn complete(&mut self, memory: &GuestRam, head: u16, len: u32) {
         // It fails only for a head outside the table, which was not a chain.
-        if self.queue.add_used(memory, head, len).is_ok() {
-            self.completed = true;
-        }
+        let _ = self.queue.add_used(memory, head, len);
     }
 
-    /// Whether the driver wants an interrupt for what was completed since the last call.
+    /// Returns several chains (head, length) at once: the driver sees all of them or none.
+    pub(crate) fn complete_together(&mut self, memory: &GuestRam, chains: &[(u16, u32)]) {
+        let Some(((head, len), others)) = chains.split_last() else { return };
+        let first = self.queue.next_used();
+        for (offset, &(head, len)) in (0_u16..).zip(others) {
+            let slot = u64::from(first.wrapping_add(offset) % self.queue.size());
+            // `struct virtq_used_elem`: le32 id, le32 len.
+            let element = u64::from(head) | u64::from(len) << 32;
+            // The ring was validated with the queue.
+            let _ = memory.write_obj(element.to_le(), GuestAddress(self.queue.used_ring() + 4 + 8 * slot));
+        }
+        // Adding the last one publishes the index that covers them all.
+        self.queue.set_next_used(first.wrapping_add(others.len() as u16));
+        self.complete(memory, *head, *len);
+    }
+
+    /// Whether the driver wants an interrupt for what was completed since the last call (virtio 1.2, section
+    /// 2.7.7.2 and 2.7.10).
     pub(crate) fn take_interrupt(&mut self, memory: &GuestRam) -> bool {
-        if !std::mem::take(&mut self.completed) {
+        let new = Wrapping(self.queue.next_used());
+        let old = Wrapping(std::mem::replace(&mut self.announced, new.0));
+        if new == old {
             return false;
         }
-        // An unreadable used_event cannot happen in a validated queue; an interrupt too many does no harm.
-        self.queue.needs_notification(memory).unwrap_or(true)
-            && (self.event_idx || !self.interrupts_off(memory))
+        // The used index must be visible before the driver's wish is read, or both sides could wait for each other.
+        fence(Ordering::SeqCst);
+        let available = self.queue.avail_ring();
+        let event = available + 4 + 2 * u64::from(self.queue.size());
+        let wish = memory
+            .load::<u16>(GuestAddress(if self.event_idx { event } else { available }), Ordering::Relaxed);
+        // An unreadable wish cannot happen in a validated queue; an interrupt too many does no harm.
+        let Ok(wish) = wish.map(u16::from_le) else { return true };
+        if self.event_idx {
+            new - Wrapping(wish) - Wrapping(1) < new - old
+        } else {
+            u32::from(wish) & VRING_AVAIL_F_NO_INTERRUPT == 0
+        }
     }
 
     /// Asks for a kick at the next chain. True: chains came in meanwhile, go on without waiting.
@@ -132,11 +160,9 @@ impl DeviceQueue {
         index != Wrapping(self.queue.next_avail())
     }
 
-    /// VIRTQ_AVAIL_F_NO_INTERRUPT, the way to suppress interrupts without EVENT_IDX.
-    fn interrupts_off(&self, memory: &GuestRam) -> bool {
-        memory
-            .load::<u16>(GuestAddress(self.queue.avail_ring()), Ordering::Acquire)
-            .is_ok_and(|flags| u32::from(u16::from_le(flags)) & VRING_AVAIL_F_NO_INTERRUPT != 0)
+    /// Chains that the ring can hold.
+    pub(crate) fn size(&self) -> usize {
+        usize::from(self.queue.size())
     }
 }
 
@@ -229,5 +255,32 @@ mod tests {
         let head = queue.pop(&driver.ram).unwrap().unwrap().head;
         queue.complete(&driver.ram, head, 0);
         assert!(!queue.take_interrupt(&driver.ram));
+    }
+
+    #[test]
+    fn chains_completed_together_appear_at_once_and_interrupt_for_any_of_them() {
+        let (mut driver, mut queue) = queue();
+        // Somewhere in the middle of the ring, so that the three wrap.
+        for _ in 0..62 {
+            driver.queues[0].add(&[writable(0, 1)]);
+            let head = queue.pop(&driver.ram).unwrap().unwrap().head;
+            queue.complete(&driver.ram, head, 0);
+            driver.queues[0].take_used().unwrap();
+        }
+        assert!(queue.take_interrupt(&driver.ram));
+        driver.queues[0].want_interrupts(true);
+        let heads: Vec<u16> = (0..3).map(|_| driver.queues[0].add(&[writable(0, 1)])).collect();
+        let mut completed = Vec::new();
+        for len in 1..=3 {
+            completed.push((queue.pop(&driver.ram).unwrap().unwrap().head, len));
+        }
+        assert!(driver.queues[0].take_used().is_none());
+        queue.complete_together(&driver.ram, &completed);
+        // The driver asked for an interrupt at the first of them.
+        assert!(queue.take_interrupt(&driver.ram));
+        for (head, len) in heads.into_iter().zip(1..=3) {
+            assert_eq!(driver.queues[0].take_used(), Some((head, len)));
+        }
+        assert!(driver.queues[0].take_used().is_none());
     }
 }

@@ -159,18 +159,22 @@ impl<'m> GuestIovec<'m> {
         length(received)
     }
 
-    /// readv(2) into the guest buffers.
-    pub(crate) fn read_from(&self, file: impl AsFd) -> io::Result<usize> {
-        let fd = file.as_fd().as_raw_fd();
-        // SAFETY: the iovecs live in `self` and describe mapped guest ranges; their number is at most IOV_MAX.
-        length(unsafe { libc::readv(fd, self.rest().as_ptr(), self.count()) })
+    /// readv(2) into the guest buffers and, where they end, into `spill`.
+    pub(crate) fn read_from(&self, file: impl AsFd, spill: &mut [u8]) -> io::Result<usize> {
+        let mut all = Vec::with_capacity(self.buffers() + 1);
+        all.extend_from_slice(self.rest());
+        all.push(libc::iovec { iov_base: spill.as_mut_ptr().cast(), iov_len: spill.len() });
+        // SAFETY: the iovecs describe mapped guest ranges and `spill`, which is borrowed for the call.
+        length(unsafe { libc::readv(file.as_fd().as_raw_fd(), all.as_ptr(), all.len() as libc::c_int) })
     }
 
-    /// writev(2) from the guest buffers.
-    pub(crate) fn write_to(&self, file: impl AsFd) -> io::Result<usize> {
-        let fd = file.as_fd().as_raw_fd();
-        // SAFETY: as in `read_from`.
-        length(unsafe { libc::writev(fd, self.rest().as_ptr(), self.count()) })
+    /// writev(2) of `first`, then the guest buffers.
+    pub(crate) fn write_to(&self, file: impl AsFd, first: &[u8]) -> io::Result<usize> {
+        let mut all = Vec::with_capacity(self.buffers() + 1);
+        all.push(libc::iovec { iov_base: first.as_ptr().cast_mut().cast(), iov_len: first.len() });
+        all.extend_from_slice(self.rest());
+        // SAFETY: the iovecs describe `first`, which is only read, and mapped guest ranges.
+        length(unsafe { libc::writev(file.as_fd().as_raw_fd(), all.as_ptr(), all.len() as libc::c_int) })
     }
 
     /// preadv(2) into the guest buffers at `offset` bytes.

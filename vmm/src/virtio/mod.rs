@@ -7,6 +7,7 @@ mod features;
 pub mod fs;
 mod guest_iovec;
 pub mod mmio;
+pub mod net;
 pub mod rng;
 #[cfg(test)]
 pub(crate) mod test_utils;

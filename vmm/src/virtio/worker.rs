@@ -79,6 +79,17 @@ pub(crate) fn watch(epoll: &Epoll, file: &impl AsRawFd, token: u64) -> io::Resul
     epoll.ctl(ControlOperation::Add, file.as_raw_fd(), EpollEvent::new(EventSet::IN, token))
 }
 
+/// Registers a file for edge-triggered events: each is told once, however long it stays true.
+pub(crate) fn watch_edges(
+    epoll: &Epoll,
+    file: &impl AsRawFd,
+    events: EventSet,
+    token: u64,
+) -> io::Result<()> {
+    let event = EpollEvent::new(events | EventSet::EDGE_TRIGGERED, token);
+    epoll.ctl(ControlOperation::Add, file.as_raw_fd(), event)
+}
+
 fn run(epoll: &Epoll, service: &mut impl Service) {
     let mut events = [EpollEvent::default(); EVENTS_PER_WAIT];
     let mut wait = service.run(epoll);

@@ -15,6 +15,7 @@ use super::host::{VsockHost, dial};
 use super::packet::{HOST_CID, Header, Ports, TYPE_STREAM, op};
 use super::table::{Dialing, MAX_SLOTS, Slot, Table};
 use crate::virtio::guest_iovec::GuestIovec;
+use crate::virtio::worker::{watch, watch_edges};
 
 /// Host processes that may be writing their first line at a time.
 const MAX_GREETINGS: usize = 64;
@@ -77,8 +78,7 @@ impl Muxer {
     /// Accepts connections of host processes from now on, unless there are too many.
     pub(super) fn listen(&mut self, epoll: &Epoll) -> io::Result<()> {
         if !self.accepting {
-            let event = EpollEvent::new(EventSet::IN, self.listener_token);
-            epoll.ctl(ControlOperation::Add, self.host.listener.as_raw_fd(), event)?;
+            watch(epoll, &self.host.listener, self.listener_token)?;
             self.accepting = true;
         }
         Ok(())
@@ -370,14 +370,14 @@ impl Muxer {
 
     /// Watches a slot's socket; without that it could only hang, so it goes.
     fn register(&mut self, epoll: &Epoll, index: usize) {
-        let events = EventSet::IN | EventSet::OUT | EventSet::READ_HANG_UP | EventSet::EDGE_TRIGGERED;
-        let event = EpollEvent::new(events, self.table.token(index));
+        let token = self.table.token(index);
         let socket = match self.table.get_mut(index) {
-            Some(Slot::Greeting(_, socket)) => socket.as_raw_fd(),
-            Some(Slot::Open(connection)) => connection.socket().as_raw_fd(),
+            Some(Slot::Greeting(_, socket)) => socket,
+            Some(Slot::Open(connection)) => connection.socket(),
             Some(Slot::Dialing(_) | Slot::Lingering(_)) | None => return,
         };
-        if epoll.ctl(ControlOperation::Add, socket, event).is_err() {
+        let events = EventSet::IN | EventSet::OUT | EventSet::READ_HANG_UP;
+        if watch_edges(epoll, socket, events, token).is_err() {
             match self.table.get_mut(index) {
                 Some(Slot::Open(_)) => self.reset(index),
                 _ => self.drop_slot(index),
