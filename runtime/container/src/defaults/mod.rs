@@ -2,7 +2,10 @@
 
 mod seccomp;
 
-use oci_spec::runtime::{Capability, LinuxDeviceCgroup, LinuxDeviceType, Mount, get_default_maskedpaths};
+use oci_spec::runtime::{
+    Capabilities, Capability, LinuxCapabilities, LinuxDeviceCgroup, LinuxDeviceType, Mount,
+    get_default_maskedpaths,
+};
 
 pub use seccomp::seccomp;
 
@@ -30,6 +33,20 @@ pub fn capabilities() -> Vec<Capability> {
 /// itself is left out when the container is created.
 pub fn all_capabilities() -> Vec<Capability> {
     crate::init::capabilities::ALL.iter().map(|&(capability, _)| capability).collect()
+}
+
+/// The sets of a process with the capabilities `caps`: as execve would leave them. Only user 0 has them; for other
+/// users they are what a set-user-ID program can get.
+pub fn capability_sets(caps: &[Capability], uid: u32) -> LinuxCapabilities {
+    let all: Capabilities = caps.iter().copied().collect();
+    let held = if uid == 0 { all.clone() } else { Capabilities::new() };
+    let mut sets = LinuxCapabilities::default();
+    sets.set_bounding(Some(all));
+    sets.set_effective(Some(held.clone()));
+    sets.set_permitted(Some(held));
+    sets.set_inheritable(Some(Capabilities::new()));
+    sets.set_ambient(Some(Capabilities::new()));
+    sets
 }
 
 /// Paths whose content is hidden.

@@ -3,6 +3,14 @@
 //! A harness of its own: the core wants a process of one thread. Names given as arguments select tests.
 
 mod basics;
+mod hostile;
+mod identity;
+mod lifecycle;
+mod mounts;
+mod namespaces;
+mod others;
+mod security;
+mod streams;
 mod support;
 
 /// Name and body of a test.
@@ -11,7 +19,18 @@ type Test = (&'static str, fn());
 fn main() {
     let wanted: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let tests: Vec<Test> = [basics::TESTS].concat();
+    let tests: Vec<Test> = [
+        basics::TESTS,
+        streams::TESTS,
+        identity::TESTS,
+        mounts::TESTS,
+        namespaces::TESTS,
+        security::TESTS,
+        hostile::TESTS,
+        lifecycle::TESTS,
+        others::TESTS,
+    ]
+    .concat();
     let selected: Vec<&Test> = tests
         .iter()
         .filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str())))

@@ -1,6 +1,5 @@
 //! A tiny root file system of busybox, specs as Docker would write them, and running a command to its end.
 
-use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::OwnedFd;
@@ -8,8 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{
-    Capabilities, LinuxCapabilities, LinuxCapabilitiesBuilder, LinuxNamespace, LinuxNamespaceBuilder,
-    LinuxNamespaceType as Type, LinuxResources, Process, Spec,
+    LinuxNamespace, LinuxNamespaceBuilder, LinuxNamespaceType as Type, LinuxResources, Process, Spec,
 };
 use sandbox_container::{
     Container, CreateOptions, Error, ExitStatus, Stdio, cgroup_mount_point, create, defaults,
@@ -60,18 +58,6 @@ pub(crate) fn strings(list: &[&str]) -> Vec<String> {
     list.iter().map(|&text| text.to_owned()).collect()
 }
 
-pub(crate) fn capability_sets(list: Vec<oci_spec::runtime::Capability>) -> LinuxCapabilities {
-    let set: Capabilities = list.into_iter().collect::<HashSet<_>>();
-    LinuxCapabilitiesBuilder::default()
-        .bounding(set.clone())
-        .effective(set.clone())
-        .permitted(set)
-        .inheritable(HashSet::new())
-        .ambient(HashSet::new())
-        .build()
-        .expect("capabilities")
-}
-
 pub(crate) fn namespace(kind: Type) -> LinuxNamespace {
     LinuxNamespaceBuilder::default().typ(kind).build().expect("a namespace")
 }
@@ -85,7 +71,7 @@ pub(crate) fn process(args: &[&str]) -> Process {
     process.set_terminal(Some(false));
     process.set_rlimits(None);
     process.set_no_new_privileges(Some(false));
-    process.set_capabilities(Some(capability_sets(defaults::capabilities())));
+    process.set_capabilities(Some(defaults::capability_sets(&defaults::capabilities(), 0)));
     process
 }
 
@@ -153,6 +139,19 @@ impl Output {
     pub(crate) fn stdio(&self) -> Stdio {
         let fd = || OwnedFd::from(self.file.try_clone().expect("a copy"));
         Stdio::Pipes { stdin: None, stdout: fd(), stderr: fd() }
+    }
+
+    /// Waits until `word` has been written.
+    pub(crate) fn wait_for(&self, word: &str) {
+        use std::os::unix::fs::FileExt;
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            let count = self.file.read_at(&mut buffer, 0).expect("read");
+            if String::from_utf8_lossy(&buffer[..count]).contains(word) {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
     }
 
     pub(crate) fn text(mut self) -> String {
