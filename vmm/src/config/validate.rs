@@ -133,7 +133,6 @@ fn valid_tag(tag: &str) -> Result<(), Invalid> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::config::VmConfig;
 
     fn config(change: impl FnOnce(&mut serde_json::Value)) -> Result<(), String> {

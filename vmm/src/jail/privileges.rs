@@ -74,6 +74,10 @@ pub(super) fn keep_for_file_server(needed: bool) -> io::Result<()> {
     limit(wanted, wanted)
 }
 
+/// `SECBIT_NO_SETUID_FIXUP` (capabilities(7)): changes of the user leave capabilities alone. The file server
+/// changes its user for each request and would otherwise have to restore them.
+const NO_SETUID_FIXUP: libc::c_ulong = 1 << 2;
+
 /// Becomes `uid` and `gid` without other groups; capabilities stay permitted for [`keep_for_file_server`].
 ///
 /// Only for a process with one thread: the system calls change the calling thread alone.
@@ -83,7 +87,14 @@ pub(super) fn keep_for_file_server(needed: bool) -> io::Result<()> {
 pub(super) fn become_user(uid: u32, gid: u32) -> io::Result<()> {
     check(|| {
         // SAFETY: plain numbers.
-        unsafe { libc::syscall(libc::SYS_prctl, libc::PR_SET_KEEPCAPS, 1, 0, 0, 0) }
+        unsafe { libc::syscall(libc::SYS_prctl, libc::PR_SET_SECUREBITS, NO_SETUID_FIXUP, 0, 0, 0) }
+    })
+    .or_else(|_| {
+        // Without CAP_SETPCAP: the permitted capabilities at least survive this one change.
+        check(|| {
+            // SAFETY: plain numbers.
+            unsafe { libc::syscall(libc::SYS_prctl, libc::PR_SET_KEEPCAPS, 1, 0, 0, 0) }
+        })
     })?;
     check(|| {
         // SAFETY: an empty list is not read.

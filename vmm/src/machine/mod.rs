@@ -16,7 +16,7 @@ use crate::cmdline;
 use crate::config::VmConfig;
 use crate::control::ExitReason;
 use crate::legacy::console::Ring;
-use crate::memory;
+use crate::memory::{self, prefault::prefault};
 use crate::vcpu::{self, Buses, Request, Shared};
 use crate::virtio::GuestRam;
 use crate::virtio::mmio::MmioTransport;
@@ -80,7 +80,7 @@ impl Machine {
         let console = Arc::new(Ring::default());
         let mut buses = Buses::default();
         devices::add_legacy(&mut buses, &vm, config.serial, &console)?;
-        let transports = devices::add_virtio(&mut buses, &vm, &memory, devices, &worker)?;
+        let transports = devices::add_virtio(&mut buses, &vm, &memory, config, devices, &worker)?;
 
         let irqs = layout::DEVICE_IRQS.get(..transports.len()).unwrap_or_default();
         let line = cmdline::build(config.serial, irqs, &config.cmdline);
@@ -90,10 +90,11 @@ impl Machine {
             initramfs: &initramfs,
             initramfs_path: &config.initramfs,
         };
-        let entry = boot::load(&memory, &images, &line, config.vcpus)?;
+        let loaded = boot::load(&memory, &images, &line, config.vcpus)?;
         let fds = create_vcpus(&kvm, &vm, config.vcpus)?;
         if let Some(first) = fds.first() {
-            registers::setup_boot_cpu(first, &memory, entry)?;
+            registers::setup_boot_cpu(first, &memory, loaded.entry)?;
+            prefault(&kvm, first, &loaded.code);
         }
 
         let shared = Arc::new(Shared::new()?);
@@ -205,3 +206,6 @@ fn missing_capability(kvm: &kvm_ioctls::Kvm) -> Option<String> {
     }
     REQUIRED.iter().find(|(cap, _)| !kvm.check_extension(*cap)).map(|(_, name)| (*name).to_owned())
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,18 +5,14 @@ use libc::{
     SYS_eventfd2, SYS_faccessat2, SYS_fallocate, SYS_fchdir, SYS_fchmod, SYS_fchmodat, SYS_fchmodat2,
     SYS_fchown, SYS_fchownat, SYS_fcntl, SYS_fdatasync, SYS_fgetxattr, SYS_flistxattr, SYS_flock,
     SYS_fremovexattr, SYS_fsetxattr, SYS_fstat, SYS_fstatfs, SYS_fsync, SYS_ftruncate, SYS_getdents64,
-    SYS_getxattr, SYS_ioctl, SYS_linkat, SYS_listxattr, SYS_lseek, SYS_mkdirat, SYS_mknodat,
-    SYS_name_to_handle_at, SYS_newfstatat, SYS_openat, SYS_openat2, SYS_ppoll, SYS_prctl, SYS_pread64,
-    SYS_preadv, SYS_preadv2, SYS_pwrite64, SYS_pwritev, SYS_pwritev2, SYS_readlinkat, SYS_readv,
-    SYS_removexattr, SYS_renameat2, SYS_setfsgid, SYS_setfsuid, SYS_setgroups, SYS_setresgid, SYS_setresuid,
-    SYS_setxattr, SYS_statx, SYS_symlinkat, SYS_syncfs, SYS_umask, SYS_unlinkat, SYS_unshare, SYS_utimensat,
-    SYS_writev,
+    SYS_getegid, SYS_geteuid, SYS_getxattr, SYS_linkat, SYS_listxattr, SYS_lseek, SYS_mkdirat, SYS_mknodat,
+    SYS_newfstatat, SYS_openat, SYS_openat2, SYS_ppoll, SYS_pread64, SYS_preadv, SYS_preadv2, SYS_pwrite64,
+    SYS_pwritev, SYS_pwritev2, SYS_readlinkat, SYS_readv, SYS_removexattr, SYS_renameat2, SYS_setfsgid,
+    SYS_setfsuid, SYS_setxattr, SYS_statx, SYS_symlinkat, SYS_syncfs, SYS_umask, SYS_unlinkat, SYS_unshare,
+    SYS_utimensat, SYS_writev,
 };
 
-use super::rule::{Rule, allow, allow_if};
-
-const FS_IOC_GETFLAGS: u32 = 0x8008_6601;
-const FS_IOC_FSGETXATTR: u32 = 0x801c_581f;
+use super::rule::{Rule, allow};
 
 pub(super) const RULES: &[Rule] = &[
     allow(SYS_epoll_wait),
@@ -43,7 +39,6 @@ pub(super) const RULES: &[Rule] = &[
     // Names.
     allow(SYS_openat2),
     allow(SYS_openat),
-    allow(SYS_name_to_handle_at),
     allow(SYS_mkdirat),
     allow(SYS_mknodat),
     allow(SYS_symlinkat),
@@ -72,22 +67,18 @@ pub(super) const RULES: &[Rule] = &[
     allow(SYS_setxattr),
     allow(SYS_listxattr),
     allow(SYS_removexattr),
-    allow_if(SYS_ioctl, 1, FS_IOC_GETFLAGS),
-    allow_if(SYS_ioctl, 1, FS_IOC_FSGETXATTR),
     // Locks and files.
     allow(SYS_flock),
     allow(SYS_fcntl),
     allow(SYS_dup),
     // Acting as the guest's user, per thread.
+    allow(SYS_geteuid),
+    allow(SYS_getegid),
     allow(SYS_setfsuid),
     allow(SYS_setfsgid),
-    allow(SYS_setresuid),
-    allow(SYS_setresgid),
-    allow(SYS_setgroups),
     allow(SYS_capget),
     allow(SYS_capset),
     allow(SYS_umask),
     allow(SYS_unshare),
     allow(SYS_fchdir),
-    allow(SYS_prctl),
 ];

@@ -39,7 +39,8 @@ pub struct ActivationContext {
     pub interrupt: Arc<Interrupt>,
 }
 
-/// A ready queue and the eventfd that the guest's notification writes to (KVM ioeventfd, non-blocking).
+/// A ready queue and the eventfd that the guest's notification writes to (KVM ioeventfd, non-blocking; the device
+/// may change that). It may be readable once without a new buffer.
 ///
 /// The transport hands over queues 0 to n, n at least 1: a driver may leave the last ones unused. Size, alignment
 /// and addresses are checked and the event index is set as negotiated.

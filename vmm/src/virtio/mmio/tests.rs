@@ -203,11 +203,9 @@ fn reset_stops_the_device_and_forgets_everything() {
     assert_eq!(guest.log.resets.load(Ordering::SeqCst), 0, "it was not started");
     guest.start();
     guest.transport.interrupt().signal_queue();
-    guest.write(0x50, 1);
     guest.write(STATUS, 0);
     assert_eq!(guest.log.resets.load(Ordering::SeqCst), 1);
     assert_eq!((guest.read(STATUS), guest.read(0x60), guest.read(QUEUE_READY)), (0, 0, 0));
-    assert!(guest.transport.kicks()[1].read().is_err(), "no kick is left");
     guest.start();
     assert_eq!(guest.activations().len(), 2);
 }

@@ -9,6 +9,7 @@ mod start_info;
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 
 use vm_memory::{GuestAddress, GuestMemoryBackend};
@@ -42,11 +43,20 @@ pub struct Images<'a> {
     pub initramfs_path: &'a Path,
 }
 
-/// Fills guest RAM for a boot with `cpus` processors; returns the 32-bit entry point.
+/// A machine that is ready to run.
+#[derive(Debug)]
+pub struct Loaded {
+    /// 32-bit PVH entry point.
+    pub entry: u64,
+    /// Kernel code and constants: pages of the file's that the guest reads first of all and never writes.
+    pub code: Vec<Range<u64>>,
+}
+
+/// Fills guest RAM for a boot with `cpus` processors.
 ///
 /// # Errors
 /// If a file is damaged, or something does not fit.
-pub fn load(memory: &GuestRam, images: &Images<'_>, cmdline: &str, cpus: u8) -> Result<u64, Error> {
+pub fn load(memory: &GuestRam, images: &Images<'_>, cmdline: &str, cpus: u8) -> Result<Loaded, Error> {
     let kernel_error =
         |reason: String| Error::Kernel { path: images.kernel_path.display().to_string(), reason };
     let kernel = elf::parse(images.kernel).map_err(|e| kernel_error(e.to_string()))?;
@@ -63,7 +73,9 @@ pub fn load(memory: &GuestRam, images: &Images<'_>, cmdline: &str, cpus: u8) -> 
     }
     for segment in &kernel.segments {
         let to = GuestAddress(segment.address);
-        file::place(memory, images.kernel, segment.offset, segment.file_size, to, Method::Map)
+        // What is written would be copied page by page, each with two faults; at once it fits huge pages.
+        let method = if segment.writable { Method::Copy } else { Method::Map };
+        file::place(memory, images.kernel, segment.offset, segment.file_size, to, method)
             .map_err(|e| kernel_error(format!("cannot be read into guest memory: {e}")))?;
     }
 
@@ -89,7 +101,14 @@ pub fn load(memory: &GuestRam, images: &Images<'_>, cmdline: &str, cpus: u8) -> 
     put(&mptable::floating_pointer(), layout::MP_POINTER)?;
     put(&mptable::table(cpus), layout::MP_TABLE)?;
     start_info::write(memory, start, size).map_err(Error::Write)?;
-    Ok(kernel.entry)
+    let page = |at: u64| at & !0xfff;
+    let code = kernel
+        .segments
+        .iter()
+        .filter(|segment| !segment.writable)
+        .map(|segment| page(segment.address)..page(segment.end()))
+        .collect();
+    Ok(Loaded { entry: kernel.entry, code })
 }
 
 /// End of RAM below the device hole.
