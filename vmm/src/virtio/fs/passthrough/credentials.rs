@@ -53,8 +53,8 @@ fn state(proc_self_fd: BorrowedFd<'_>) -> FsResult<State> {
     rustix::process::umask(Mode::empty());
     let state = State {
         umask: 0,
-        uid: rustix::process::geteuid().as_raw(),
-        gid: rustix::process::getegid().as_raw(),
+        uid: current_id(libc::SYS_setfsuid)?,
+        gid: current_id(libc::SYS_setfsgid)?,
         fsetid: capabilities(None)?.effective.contains(CapabilitySet::FSETID),
         fixup: !keep_capabilities(),
     };
@@ -127,9 +127,13 @@ pub(super) fn keep_suidgid(proc_self_fd: BorrowedFd<'_>, keep: bool) -> FsResult
 fn set_id(call: libc::c_long, id: u32) -> FsResult<()> {
     // SAFETY: changes an id of this thread only; no memory is passed.
     let _ = unsafe { libc::syscall(call, id) };
+    if current_id(call)? == id { Ok(()) } else { Err(Errno::PERM) }
+}
+
+fn current_id(call: libc::c_long) -> FsResult<u32> {
     // SAFETY: the id -1 is never valid, so this only reads.
-    let now = unsafe { libc::syscall(call, u32::MAX) };
-    if now == i64::from(id) { Ok(()) } else { Err(Errno::PERM) }
+    let id = unsafe { libc::syscall(call, u32::MAX) };
+    u32::try_from(id).map_err(|_| Errno::PERM)
 }
 
 fn restore_capabilities(fsetid: bool) -> FsResult<()> {
