@@ -6,7 +6,7 @@ use sandbox_shim::wire::Exit;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
-use nix::sys::wait::waitpid;
+use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use rustix::fs::Mode;
 
@@ -249,7 +249,15 @@ impl Engine {
     /// Waits for the supervisor's end, then releases everything and writes down how it ended.
     pub fn finish(&self, running: Running, outcome: Outcome) -> Result<Exit> {
         let Running { container, lock, supervisor } = running;
-        while let Err(nix::Error::EINTR) = waitpid(supervisor, None) {}
+        let silent = match wait_for(supervisor) {
+            Ok(WaitStatus::Signaled(_, signal, _)) => {
+                format!("the supervisor of the container was killed by {signal}")
+            }
+            Ok(WaitStatus::Exited(_, code)) => {
+                format!("the supervisor of the container ended with exit code {code}")
+            }
+            other => format!("the supervisor of the container is gone: {other:?}"),
+        };
         let (end, exit) = match outcome {
             Outcome::Exited(exit) => (Some(end_of(&exit)), exit),
             Outcome::StartFailed { message, exit_code } => {
@@ -257,7 +265,7 @@ impl Engine {
                 (Some(end_of(&exit)), exit)
             }
             Outcome::Lost => {
-                let end = reclaim::last_word(&self.paths.container(&container.id))?;
+                let end = reclaim::last_word(&self.paths.container(&container.id), &silent)?;
                 let exit = Exit { code: end.exit_code, oom_killed: end.oom_killed, error: end.error.clone() };
                 (Some(end), exit)
             }
@@ -284,6 +292,15 @@ impl Running {
     /// Process id of the supervisor.
     pub fn supervisor(&self) -> Pid {
         self.supervisor
+    }
+}
+
+fn wait_for(child: Pid) -> nix::Result<WaitStatus> {
+    loop {
+        match waitpid(child, None) {
+            Err(nix::Error::EINTR) => {}
+            other => return other,
+        }
     }
 }
 

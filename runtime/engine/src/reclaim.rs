@@ -21,6 +21,8 @@ use crate::volumes;
 
 /// Name of the supervisor's last word in the container's directory.
 const STATUS: &str = "status.json";
+/// Why there is none.
+const KILLED: &str = "the supervisor of the container was killed";
 /// It is never larger, bytes.
 const MAX_STATUS: u64 = 64 << 10;
 
@@ -74,7 +76,7 @@ pub(crate) fn release(
         return remove_for_good(connection, paths, &container.id);
     }
     let dir = paths.container(&container.id);
-    let end = end.map_or_else(|| last_word(&dir), Ok)?;
+    let end = end.map_or_else(|| last_word(&dir, KILLED), Ok)?;
     containers::exited(connection, &container.id, &end)
 }
 
@@ -85,13 +87,9 @@ pub(crate) fn remove_for_good(connection: &Connection, paths: &Paths, id: &str) 
     containers::delete(connection, id)
 }
 
-/// What `status.json` says.
-pub(crate) fn last_word(container_dir: &Path) -> Result<End> {
-    let killed = || Exit {
-        code: 137,
-        oom_killed: false,
-        error: Some("the supervisor of the container was killed".to_owned()),
-    };
+/// What `status.json` says; without one it is `silent` that is told.
+pub(crate) fn last_word(container_dir: &Path, silent: &str) -> Result<End> {
+    let killed = || Exit { code: 137, oom_killed: false, error: Some(silent.to_owned()) };
     let exit = read_status(container_dir)?.unwrap_or_else(killed);
     Ok(End {
         exit_code: exit.code,

@@ -28,7 +28,7 @@ const ABOVE: RawFd = 10;
 /// Environment variables that the supervisor may see: ours and Rust's. What it runs gets none of them.
 const PASSED: [&str; 2] = ["SANDBOX_", "RUST_"];
 
-/// Spawns `program plan` and gives our end of the connection and its process id.
+/// Spawns `program --plan PLAN` and gives our end of the connection and its process id.
 pub(crate) fn supervisor(program: &Path, plan: &Path, lock: &Lock) -> Result<(UnixStream, Pid)> {
     let (ours, theirs) = UnixStream::pair().map_err(Error::system("make a socket pair"))?;
     let above = |fd: &dyn std::os::fd::AsFd| -> Result<OwnedFd> {
@@ -60,7 +60,7 @@ pub(crate) fn supervisor(program: &Path, plan: &Path, lock: &Lock) -> Result<(Un
     defaults.add(Signal::SIGPIPE);
     attributes.set_sigdefault(&defaults).map_err(failed)?;
 
-    let argv = [c_string(program)?, c_string(plan)?];
+    let argv = [c_string(program)?, c"--plan".to_owned(), c_string(plan)?];
     let pid =
         posix_spawn(argv[0].as_c_str(), &actions, &attributes, &argv, &environment()).map_err(failed)?;
     Ok((ours, pid))
@@ -103,7 +103,7 @@ mod tests {
         let script = dir.path().join("shim");
         std::fs::write(
             &script,
-            "#!/bin/sh\nls /proc/self/fd | tr '\\n' ' ' >&3\nreadlink /proc/$$/fd/4 >&3\necho $1 >&3\n",
+            "#!/bin/sh\nls /proc/self/fd | tr '\\n' ' ' >&3\nreadlink /proc/$$/fd/4 >&3\necho $1 $2 >&3\n",
         )
         .unwrap();
         std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
@@ -117,7 +117,7 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         // The fifth is the directory that ls itself reads.
         assert_eq!(lines[0], format!("0 1 2 3 4 5 {}/lock", dir.path().display()));
-        assert_eq!(lines[1], "/the/plan");
+        assert_eq!(lines[1], "--plan /the/plan");
     }
 
     #[test]
