@@ -1,7 +1,7 @@
 //! A container as its caller sees it.
 
 use std::collections::HashMap;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime as oci;
@@ -124,7 +124,7 @@ impl Container {
                 None => return Ok(()),
                 Some((Message::SeccompListener, Some(listener))) => {
                     let state = self.hook_state("running");
-                    notify::hand_over(self.exec.seccomp.as_ref(), listener, self.init.pid, &state)?;
+                    notify::hand_over(self.exec.seccomp.as_ref(), listener.as_fd(), self.init.pid, &state)?;
                 }
                 Some((Message::Error(error), _)) => return Err(error),
                 Some((other, _)) => return Err(Error::InitDied(format!("it sent {other:?} out of turn"))),
@@ -212,14 +212,12 @@ impl Container {
 
     /// Waits for the init's end and reaps it. The status is kept: a second call answers the same.
     pub fn wait(&mut self) -> Result<ExitStatus, Error> {
-        match self.ended {
-            Some(status) => Ok(status),
-            None => {
-                let status = self.init.wait()?;
-                self.ended = Some(status);
-                Ok(status)
-            }
+        if let Some(status) = self.ended {
+            return Ok(status);
         }
+        let status = self.init.wait()?;
+        self.ended = Some(status);
+        Ok(status)
     }
 
     /// The init's status if it has ended; for event loops that poll [`Container::pidfd`].

@@ -149,11 +149,7 @@ impl Starting<'_> {
                         |status| hooks::state_json(id, status, number, bundle, spec.annotations().as_ref());
                     if let Some(all) = spec.hooks() {
                         let creating = state("creating");
-                        hooks::run_all(
-                            "prestart",
-                            hooks::prestart(all).as_deref().unwrap_or_default(),
-                            &creating,
-                        )?;
+                        hooks::run_all("prestart", hooks::prestart(all), &creating)?;
                         let list = all.create_runtime().as_deref().unwrap_or_default();
                         hooks::run_all("createRuntime", list, &creating)?;
                     }

@@ -79,7 +79,7 @@ impl ExecProfile {
         };
         drop(there);
         let result = until_exec(&here, &spawned, &plan, console.as_ref(), |listener| {
-            notify::hand_over(self.seccomp.as_ref(), listener, spawned.pid, container.1)
+            notify::hand_over(self.seccomp.as_ref(), listener.as_fd(), spawned.pid, container.1)
         });
         match result {
             Ok(terminal) => Ok(Process { terminal, ..spawned }),

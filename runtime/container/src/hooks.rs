@@ -30,7 +30,7 @@ impl ContainerHooks {
         let list = |hooks: &Option<Vec<Hook>>| hooks.clone().unwrap_or_default();
         let (create_container, start_container) =
             (list(hooks.create_container()), list(hooks.start_container()));
-        let in_runtime = list(prestart(hooks)).len() + list(hooks.create_runtime()).len();
+        let in_runtime = prestart(hooks).len() + list(hooks.create_runtime()).len();
         ContainerHooks {
             any: in_runtime + create_container.len() + start_container.len() > 0,
             create_container,
@@ -41,8 +41,8 @@ impl ContainerHooks {
 
 /// The deprecated kind that Docker and others still write.
 #[allow(deprecated)]
-pub(crate) fn prestart(hooks: &Hooks) -> &Option<Vec<Hook>> {
-    hooks.prestart()
+pub(crate) fn prestart(hooks: &Hooks) -> &[Hook] {
+    hooks.prestart().as_deref().unwrap_or_default()
 }
 
 /// The state that hooks learn (runtime-spec, "State").

@@ -7,6 +7,7 @@ use oci_spec::runtime::Spec;
 
 /// How to create a container. Build it with [`CreateOptions::new`] and set the fields that differ.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is one independent choice of the caller")]
 pub struct CreateOptions<'a> {
     /// Name of the container and of its cgroup: letters, digits, `_.-+`, no leading dot, at most 255 bytes.
     pub id: &'a str,

@@ -44,7 +44,8 @@ fn weight(shares: u64) -> u64 {
         0..=2 => 1,
         262_144.. => 10_000,
         _ => {
-            let log = (shares as f64).log2();
+            // Below 2^18 here: exact.
+            let log = f64::from(shares as u32).log2();
             let exponent = (log * log + 125.0 * log) / 612.0 - 7.0 / 34.0;
             (10f64.powf(exponent).ceil() as u64).clamp(1, 10_000)
         }

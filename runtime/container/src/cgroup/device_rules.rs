@@ -64,9 +64,9 @@ impl DeviceRules {
         for &kind in kinds {
             let exception = Exception { kind, major, minor, access };
             if rule.allow() == self.allow_by_default {
-                self.take_back(&exception)
+                self.take_back(&exception);
             } else {
-                self.merge(exception)
+                self.merge(exception);
             }
         }
         Ok(())

@@ -148,6 +148,8 @@ fn remove_tree(path: &Path, depth: u32) -> Result<(), Errno> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
     use super::*;
 
     #[test]
@@ -165,7 +167,6 @@ mod tests {
         let again = Cgroup::open(&path).expect("opens");
         cgroup.remove().expect("removed");
         assert!(!path.exists());
-        use std::os::unix::process::ExitStatusExt;
         assert_eq!(child.wait().expect("waited").signal(), Some(9));
         again.remove().expect("removing twice is fine");
     }

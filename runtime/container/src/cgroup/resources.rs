@@ -16,7 +16,7 @@ pub(super) struct Setting {
 }
 
 impl Setting {
-    pub(super) fn new(limit: &'static str, file: impl Into<String>, value: impl ToString) -> Self {
+    pub(super) fn new(limit: &'static str, file: impl Into<String>, value: impl std::fmt::Display) -> Self {
         Setting { limit, file: file.into(), value: value.to_string() }
     }
 }
@@ -43,10 +43,10 @@ impl Cgroup {
     pub fn apply(&self, resources: &LinuxResources) -> Result<(), Error> {
         if let Some(limits) = resources.memory() {
             self.check_usage(limits)?;
-            self.set_all(memory::settings(limits)?)?;
+            self.set_all(&memory::settings(limits)?)?;
         }
         if let Some(limits) = resources.cpu() {
-            self.set_all(cpu::settings(limits)?)?;
+            self.set_all(&cpu::settings(limits)?)?;
         }
         if let Some(pids) = resources.pids() {
             // Docker and runc: nothing above 0 means no limit.
@@ -54,7 +54,7 @@ impl Cgroup {
             self.set(&Setting::new("pids.limit", "pids.max", or_max(value)))?;
         }
         if let Some(limits) = resources.block_io() {
-            self.set_all(io::settings(limits, self.has("io.bfq.weight"))?)?;
+            self.set_all(&io::settings(limits, self.has("io.bfq.weight"))?)?;
         }
         for limit in resources.hugepage_limits().iter().flatten() {
             self.set_hugetlb(limit)?;
@@ -74,7 +74,7 @@ impl Cgroup {
         unified.into_iter().try_for_each(|(file, value)| self.set_unified(file, value))
     }
 
-    fn set_all(&self, settings: Vec<Setting>) -> Result<(), Error> {
+    fn set_all(&self, settings: &[Setting]) -> Result<(), Error> {
         settings.iter().try_for_each(|setting| self.set(setting))
     }
 

@@ -28,12 +28,11 @@ pub(crate) fn mask(root: BorrowedFd<'_>, paths: &[String], null: BorrowedFd<'_>)
             attach(copy.as_fd(), target.as_fd()).context(doing)?;
             continue;
         }
-        let mount = match &empty {
-            Some(first) => clone_tree(first.as_fd(), Path::new(""), false).context(doing)?,
-            None => {
-                let options = ["nr_blocks=1".to_owned(), "nr_inodes=1".to_owned(), "mode=555".to_owned()];
-                new_fs("tmpfs", "tmpfs", &options, ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC)?
-            }
+        let mount = if let Some(first) = &empty {
+            clone_tree(first.as_fd(), Path::new(""), false).context(doing)?
+        } else {
+            let options = ["nr_blocks=1".to_owned(), "nr_inodes=1".to_owned(), "mode=555".to_owned()];
+            new_fs("tmpfs", "tmpfs", &options, ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC)?
         };
         attach(mount.as_fd(), target.as_fd()).context(doing)?;
         empty.get_or_insert(mount);

@@ -1,6 +1,6 @@
 //! The mounts of the spec, made one after the other beneath the root.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
@@ -216,7 +216,6 @@ fn check_proc(target: BorrowedFd<'_>, source: BorrowedFd<'_>, destination: &Path
     if !is_proc(target) || ALLOWED_IN_PROC.iter().any(|allowed| Path::new(allowed) == destination) {
         return Ok(());
     }
-    use std::os::fd::AsRawFd;
     if source.as_raw_fd() != target.as_raw_fd() && is_proc(source) {
         return Ok(());
     }

@@ -21,6 +21,9 @@ struct SchedAttr {
     util_max: u32,
 }
 
+/// "This process", for ioprio_set(2).
+const IOPRIO_WHO_PROCESS: usize = 1;
+
 /// Applies `process.scheduler` and `process.ioPriority`.
 pub(crate) fn apply(process: &Process) -> Result<(), Error> {
     if let Some(scheduler) = process.scheduler() {
@@ -36,7 +39,6 @@ pub(crate) fn apply(process: &Process) -> Result<(), Error> {
         .ok()
         .filter(|level| *level <= 7)
         .ok_or_else(|| Error::spec(format!("process.ioPriority {} is not in 0..7", priority.priority())))?;
-    const IOPRIO_WHO_PROCESS: usize = 1;
     // SAFETY: no pointers.
     unsafe { sys::syscall3(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, class << 13 | level) }
         .context(|| "set the I/O priority")

@@ -1,6 +1,6 @@
 //! Mounts of the spec: parsed, and bind sources opened as detached copies while the host's paths can still be reached.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
 use oci_spec::runtime::{LinuxIdMapping, Mount};
@@ -110,7 +110,6 @@ impl MountPlan {
             feature: format!("the id-mapped mount on {destination}"),
             reason: "it needs CAP_SYS_ADMIN on the host".to_owned(),
         })?;
-        use std::os::fd::AsRawFd;
         let user = user_namespace(uid, gid)?;
         let attr = MountAttr { set: ATTR_IDMAP, userns_fd: user.as_raw_fd() as u64, ..MountAttr::default() };
         set_attr(tree.as_fd(), recursive, &attr)
@@ -137,16 +136,13 @@ pub(crate) fn copy(
 }
 
 /// Applies MS_* flags in their order, private when there are none.
-pub(crate) fn set_propagation(
-    mount: std::os::fd::BorrowedFd<'_>,
-    propagation: &[(u64, bool)],
-) -> Result<(), Errno> {
+pub(crate) fn set_propagation(mount: BorrowedFd<'_>, propagation: &[(u64, bool)]) -> Result<(), Errno> {
     let default = [(libc::MS_PRIVATE, true)];
     let flags = if propagation.is_empty() { &default } else { propagation };
     flags.iter().try_for_each(|&(flag, recursive)| set_attr(mount, recursive, &MountAttr::propagation(flag)))
 }
 
 /// Whether a mount (or place) is a directory.
-pub(crate) fn is_directory(place: std::os::fd::BorrowedFd<'_>) -> Result<bool, Errno> {
+pub(crate) fn is_directory(place: BorrowedFd<'_>) -> Result<bool, Errno> {
     Ok(FileType::from_raw_mode(rustix::fs::fstat(place)?.st_mode) == FileType::Directory)
 }

@@ -61,7 +61,9 @@ const IGNORED: [&str; 8] =
 impl MountOptions {
     pub(crate) fn parse(words: &[String]) -> Self {
         let mut options = MountOptions::default();
-        words.iter().for_each(|word| options.add(word));
+        for word in words {
+            options.add(word);
+        }
         options
     }
 

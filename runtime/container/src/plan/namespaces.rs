@@ -45,7 +45,7 @@ impl Namespaces {
         if plan.is_new(Type::User) {
             check_maps("uidMappings", &plan.uid_maps)?;
             check_maps("gidMappings", &plan.gid_maps)?;
-        } else if !plan.joins(Type::User) && !(plan.uid_maps.is_empty() && plan.gid_maps.is_empty()) {
+        } else if !(plan.joins(Type::User) || plan.uid_maps.is_empty() && plan.gid_maps.is_empty()) {
             return Err(Error::spec("uidMappings or gidMappings without a user namespace"));
         }
         if let Some(offsets) = linux.time_offsets().as_ref().filter(|offsets| !offsets.is_empty()) {

@@ -18,7 +18,7 @@ use super::bpf::{
     ALU_AND_K, Instruction, JEQ_K, JGE_K, JGT_K, LD_W_ABS, MAX_INSTRUCTIONS, OFFSET_ARCH, OFFSET_NR, RET_K,
     Segment, jump, offset_arg, search, statement,
 };
-use super::syscalls::{Abi, X32_BIT, number};
+use super::syscalls::{Abi, X32_BIT, X32_NEWEST_OWN, number};
 use crate::error::Error;
 
 /// AUDIT_ARCH_* of `linux/audit.h`.
@@ -220,7 +220,7 @@ fn collect(profile: &LinuxSeccomp, default: u32, abi: Abi) -> Result<(BTreeMap<u
     }
     if abi == Abi::X32 && newest > 0 {
         // x32's own numbers lie above the shared ones and are old.
-        newest = newest.max(X32_BIT | 547);
+        newest = newest.max(X32_NEWEST_OWN);
     }
     Ok((rules, newest))
 }

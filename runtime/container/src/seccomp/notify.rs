@@ -3,7 +3,7 @@
 
 use std::io::IoSlice;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 
 use oci_spec::runtime::LinuxSeccomp;
 use rustix::net::{
@@ -17,7 +17,7 @@ use crate::error::{Context, Error};
 /// Sends `listener` to the agent of the profile. `state` is the container's state as JSON.
 pub(crate) fn hand_over(
     profile: Option<&LinuxSeccomp>,
-    listener: OwnedFd,
+    listener: BorrowedFd<'_>,
     pid: Pid,
     state: &str,
 ) -> Result<(), Error> {
@@ -39,7 +39,7 @@ pub(crate) fn hand_over(
         "state": state,
     })
     .to_string();
-    let fds = [listener.as_fd()];
+    let fds = [listener];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     ancillary.push(SendAncillaryMessage::ScmRights(&fds));

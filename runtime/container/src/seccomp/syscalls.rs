@@ -7,6 +7,9 @@
 /// The bit that marks the x32 ABI in a system call number.
 pub(super) const X32_BIT: u32 = 0x4000_0000;
 
+/// The last of x32's own numbers (pwritev2).
+pub(super) const X32_NEWEST_OWN: u32 = X32_BIT + 547;
+
 /// An instruction set with numbers of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Abi {
@@ -199,8 +202,8 @@ mod tests {
     fn what_one_abi_lacks() {
         assert_eq!(number("socketcall", Abi::X86_64), None);
         assert_eq!(number("socketcall", Abi::X86), Some(102));
-        assert_eq!(number("arch_prctl", Abi::X32), Some(X32_BIT | 158));
-        assert_eq!(number("execve", Abi::X32), Some(X32_BIT | 520));
+        assert_eq!(number("arch_prctl", Abi::X32), Some(X32_BIT + 158));
+        assert_eq!(number("execve", Abi::X32), Some(X32_BIT + 520));
         assert_eq!(number("uselib", Abi::X32), None);
         assert_eq!(number("no_such_call", Abi::X86_64), None);
     }

@@ -12,7 +12,9 @@ fn run(program: &[Instruction], arch: u32, nr: u32, args: [u64; 6]) -> u32 {
     data.extend(nr.to_le_bytes());
     data.extend(arch.to_le_bytes());
     data.extend(0u64.to_le_bytes());
-    args.iter().for_each(|arg| data.extend(arg.to_le_bytes()));
+    for arg in args {
+        data.extend(arg.to_le_bytes());
+    }
     let (mut a, mut pc) = (0u32, 0usize);
     loop {
         let insn = program[pc];
@@ -39,6 +41,9 @@ const EPERM: u32 = 0x0005_0001;
 const ENOSYS: u32 = 0x0005_0026;
 const KILL_PROCESS: u32 = 0x8000_0000;
 const X64: u32 = AUDIT_ARCH_X86_64;
+const X32: u32 = 0x4000_0000;
+
+type Holds = fn(u64, u64) -> bool;
 
 fn rule(names: &[&str], action: Action, args: &[LinuxSeccompArg]) -> oci_spec::runtime::LinuxSyscall {
     LinuxSyscallBuilder::default()
@@ -78,9 +83,9 @@ fn numbers_arches_and_newer_calls() {
         (X64, u32::MAX, EPERM),
         (X64, 0x4000_0000, ALLOW),
         (X64, 0x4000_0002, EPERM),
-        (X64, 0x4000_0000 | 437, ALLOW),
-        (X64, 0x4000_0000 | 520, EPERM),
-        (X64, 0x4000_0000 | 548, ENOSYS),
+        (X64, X32 + 437, ALLOW),
+        (X64, X32 + 520, EPERM),
+        (X64, X32 + 548, ENOSYS),
         (AUDIT_ARCH_I386, 3, ALLOW),
         (AUDIT_ARCH_I386, 0, EPERM),
         (AUDIT_ARCH_I386, 102, ALLOW),
@@ -108,7 +113,6 @@ fn a_permissive_profile_knows_no_newer_calls() {
 fn comparisons_agree_with_arithmetic() {
     let interesting =
         [0, 1, 2, 0xffff_fffe, 0xffff_ffff, 0x1_0000_0000, 0x1_0000_0001, u64::MAX - 1, u64::MAX];
-    type Holds = fn(u64, u64) -> bool;
     let operators: [(Operator, Holds); 6] = [
         (Operator::ScmpCmpEq, |a, b| a == b),
         (Operator::ScmpCmpNe, |a, b| a != b),

@@ -12,9 +12,9 @@ use rustix::io::Errno;
 /// # Safety
 /// The arguments must be what the kernel expects for `number`; pointers must be valid for the call.
 unsafe fn syscall(number: libc::c_long, args: [usize; 5]) -> Result<usize, Errno> {
-    let [a, b, c, d, e] = args;
+    let [first, second, third, fourth, fifth] = args;
     // SAFETY: the caller promises that number and arguments belong together.
-    let result = unsafe { libc::syscall(number, a, b, c, d, e) };
+    let result = unsafe { libc::syscall(number, first, second, third, fourth, fifth) };
     if result < 0 {
         let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
         return Err(Errno::from_raw_os_error(errno));

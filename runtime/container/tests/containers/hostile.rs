@@ -1,5 +1,6 @@
 //! Images and specs that want out. The advisories' names say which door is tried.
 
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
@@ -96,7 +97,6 @@ fn a_working_directory_outside() {
     let host = std::fs::File::open("/").expect("open");
     // Not CLOEXEC: as a careless caller would leak it.
     let leaked = rustix::io::dup(&host).expect("dup");
-    use std::os::fd::AsRawFd;
     for fd in (3..40).chain([leaked.as_raw_fd()]) {
         let mut spec = spec(&bundle, &["cat", "../../../etc/hostname"]);
         edit_process(&mut spec, |process| {

@@ -2,6 +2,8 @@
 //!
 //! A harness of its own: the core wants a process of one thread. Names given as arguments select tests.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod basics;
 mod hostile;
 mod identity;

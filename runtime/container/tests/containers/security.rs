@@ -113,8 +113,10 @@ fn devices() {
         resources.set_devices(Some(defaults::privileged_device_rules()));
         linux.set_resources(Some(resources));
     });
-    let text =
-        script(&bundle, &mut spec, "dd if=/dev/deep/kmsg bs=8k count=1 >/dev/null 2>&1 && echo readable");
+    edit_process(&mut spec, |process| {
+        process.set_capabilities(Some(defaults::capability_sets(&defaults::all_capabilities(), 0)));
+    });
+    let text = script(&bundle, &mut spec, "dd if=/dev/deep/kmsg bs=8k count=1 >/dev/null && echo readable");
     assert_eq!(text, "readable\n");
 }
 
