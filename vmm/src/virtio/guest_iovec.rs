@@ -14,6 +14,9 @@ use super::device::GuestRam;
 /// Most buffers in one list: the kernel's IOV_MAX. Longer chains are refused.
 pub(crate) const MAX_BUFFERS: usize = 1024;
 
+/// Bytes of a page of the host and of the guest.
+const PAGE: usize = 4096;
+
 /// An address range of a descriptor is not (all) guest RAM, or the list is too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("descriptor does not describe guest memory")]
@@ -208,6 +211,29 @@ impl<'m> GuestIovec<'m> {
             done += filled;
         }
         Ok(done)
+    }
+
+    /// Gives the whole pages in the buffers back to the host (MADV_DONTNEED); they read as zeroes afterwards.
+    ///
+    /// # Errors
+    /// Those of madvise(2) for the first range that it refuses; the others are given back all the same.
+    pub(crate) fn discard(&self) -> io::Result<()> {
+        let mut result = Ok(());
+        for buffer in self.rest() {
+            let start = buffer.iov_base as usize;
+            let first = start.next_multiple_of(PAGE);
+            let end = (start + buffer.iov_len) / PAGE * PAGE;
+            if first >= end {
+                continue;
+            }
+            let from = buffer.iov_base.cast::<u8>().wrapping_add(first - start);
+            // SAFETY: the pages lie in a mapped guest range (see `push`). Nothing of ours points into guest memory,
+            // and the guest is free to lose its content.
+            if unsafe { libc::madvise(from.cast(), end - first, libc::MADV_DONTNEED) } != 0 {
+                result = Err(io::Error::last_os_error());
+            }
+        }
+        result
     }
 
     fn rest(&self) -> &[libc::iovec] {

@@ -1,5 +1,6 @@
 //! Virtio 1.2 devices over MMIO: the transport and one folder per device.
 
+pub mod balloon;
 pub mod block;
 pub mod device;
 mod device_queue;
