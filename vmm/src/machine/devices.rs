@@ -23,6 +23,7 @@ use crate::vcpu::Buses;
 use crate::virtio::block::{Block, BlockError};
 use crate::virtio::fs::{Fs, FsError, ShareError, ShareRoot, open_proc_self_fd};
 use crate::virtio::mmio::{MmioTransport, QUEUE_NOTIFY};
+use crate::virtio::net::{Net, Tap, TapError};
 use crate::virtio::rng::Rng;
 use crate::virtio::vsock::{HostError, Vsock, VsockHost};
 use crate::virtio::{GuestRam, Interrupt, VirtioDevice};
@@ -42,6 +43,8 @@ pub enum Error {
     #[error("cannot open the shared directory {path}: {source}")]
     OpenShare { path: String, source: io::Error },
     #[error("{0}")]
+    Tap(#[from] TapError),
+    #[error("{0}")]
     ShareFiles(#[from] ShareError),
     #[error("{0}")]
     Share(#[from] FsError),
@@ -57,11 +60,12 @@ pub(super) struct Prepared {
     /// `/proc/self/fd` for each share.
     shares: Vec<OwnedFd>,
     vsock: Option<UnixListener>,
+    taps: Vec<Tap>,
     disks: Vec<File>,
 }
 
 impl Prepared {
-    /// Opens disks and listens on the vsock socket.
+    /// Opens disks, attaches to taps and listens on the vsock socket.
     pub(super) fn open(config: &VmConfig) -> Result<Self, Error> {
         let shares = config.fs.iter().map(|_| open_proc_self_fd()).collect::<Result<_, _>>()?;
         let listen = |vsock: &VsockConfig| {
@@ -69,8 +73,9 @@ impl Prepared {
                 .map_err(|source| HostError::Listen { path: vsock.uds_path.clone(), source })
         };
         let vsock = config.vsock.as_ref().map(listen).transpose()?;
+        let taps = config.net.iter().map(|net| Tap::open(&net.tap)).collect::<Result<_, _>>()?;
         let disks = config.block.iter().map(open_disk).collect::<Result<_, _>>()?;
-        Ok(Self { shares, vsock, disks })
+        Ok(Self { shares, vsock, taps, disks })
     }
 
     /// Makes the devices, in the order of their MMIO windows; paths in `config` are those inside the jail by now.
@@ -88,6 +93,9 @@ impl Prepared {
             let device =
                 Vsock::new(vsock.cid, host).map_err(|source| Error::EventFd { device: "vsock", source })?;
             devices.push(("vsock", Box::new(device)));
+        }
+        for (net, tap) in config.net.iter().zip(self.taps) {
+            devices.push(("net", Box::new(Net::new(net, tap))));
         }
         for (block, file) in config.block.iter().zip(self.disks) {
             devices.push(("block", Box::new(Block::new(block, file)?)));

@@ -1,19 +1,18 @@
 //! virtio-fs: a FUSE server's system calls. Paths are opened with openat2 alone, which the server confines.
 
 use libc::{
-    SYS_capget, SYS_capset, SYS_copy_file_range, SYS_dup, SYS_epoll_ctl, SYS_epoll_pwait, SYS_epoll_wait,
-    SYS_eventfd2, SYS_faccessat2, SYS_fallocate, SYS_fchdir, SYS_fchmod, SYS_fchmodat, SYS_fchmodat2,
-    SYS_fchown, SYS_fchownat, SYS_fcntl, SYS_fdatasync, SYS_fgetxattr, SYS_flistxattr, SYS_flock,
-    SYS_fremovexattr, SYS_fsetxattr, SYS_fstat, SYS_fstatfs, SYS_fsync, SYS_ftruncate, SYS_getdents64,
-    SYS_getegid, SYS_geteuid, SYS_getxattr, SYS_linkat, SYS_listxattr, SYS_lseek, SYS_mkdirat, SYS_mknodat,
-    SYS_newfstatat, SYS_openat, SYS_openat2, SYS_ppoll, SYS_pread64, SYS_preadv, SYS_preadv2, SYS_pwrite64,
-    SYS_pwritev, SYS_pwritev2, SYS_readlinkat, SYS_readv, SYS_removexattr, SYS_renameat2, SYS_setfsgid,
-    SYS_setfsuid, SYS_setxattr, SYS_statx, SYS_symlinkat, SYS_syncfs, SYS_umask, SYS_unlinkat, SYS_unshare,
-    SYS_utimensat, SYS_writev,
+    PR_GET_SECUREBITS, PR_SET_SECUREBITS, SYS_capget, SYS_capset, SYS_copy_file_range, SYS_dup,
+    SYS_epoll_ctl, SYS_epoll_pwait, SYS_epoll_wait, SYS_eventfd2, SYS_faccessat2, SYS_fallocate, SYS_fchdir,
+    SYS_fchmod, SYS_fchmodat, SYS_fchmodat2, SYS_fchown, SYS_fchownat, SYS_fcntl, SYS_fdatasync,
+    SYS_fgetxattr, SYS_flistxattr, SYS_flock, SYS_fremovexattr, SYS_fsetxattr, SYS_fstat, SYS_fstatfs,
+    SYS_fsync, SYS_ftruncate, SYS_getdents64, SYS_getegid, SYS_geteuid, SYS_getxattr, SYS_linkat,
+    SYS_listxattr, SYS_lseek, SYS_mkdirat, SYS_mknodat, SYS_newfstatat, SYS_openat, SYS_openat2, SYS_ppoll,
+    SYS_prctl, SYS_pread64, SYS_preadv, SYS_preadv2, SYS_pwrite64, SYS_pwritev, SYS_pwritev2, SYS_readlinkat,
+    SYS_readv, SYS_removexattr, SYS_renameat2, SYS_setfsgid, SYS_setfsuid, SYS_setxattr, SYS_statx,
+    SYS_symlinkat, SYS_syncfs, SYS_umask, SYS_unlinkat, SYS_unshare, SYS_utimensat, SYS_writev,
 };
 
-use super::rule::{Rule, allow};
-
+use super::rule::{Rule, allow, allow_if};
 pub(super) const RULES: &[Rule] = &[
     allow(SYS_epoll_wait),
     allow(SYS_epoll_pwait),
@@ -76,6 +75,8 @@ pub(super) const RULES: &[Rule] = &[
     allow(SYS_getegid),
     allow(SYS_setfsuid),
     allow(SYS_setfsgid),
+    allow_if(SYS_prctl, 0, PR_GET_SECUREBITS as u32),
+    allow_if(SYS_prctl, 0, PR_SET_SECUREBITS as u32),
     allow(SYS_capget),
     allow(SYS_capset),
     allow(SYS_umask),
