@@ -26,7 +26,7 @@ pub(crate) fn check_static(file: &[u8]) -> Result<(), String> {
     for index in 0..usize::from(u16_at(file, 56)?) {
         let header = index.checked_mul(size).and_then(|at| at.checked_add(offset)).ok_or_else(truncated)?;
         if u32_at(file, header)? == PT_INTERP {
-            return Err("it is dynamically linked; build it with `-C target-feature=+crt-static`".into());
+            return Err("it is dynamically linked, and no loader is there".into());
         }
     }
     Ok(())

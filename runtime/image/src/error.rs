@@ -65,6 +65,11 @@ pub enum LayerError {
     /// An entry that the store's file system did not take.
     #[error("entry {path:?}: cannot {action}: {source}")]
     Entry { path: String, action: &'static str, source: std::io::Error },
+    /// The store is where overlayfs' marks for removed files cannot be made.
+    #[error(
+        "cannot mark {path:?} as removed: {source}; put --root on ext4, xfs, btrfs or tmpfs, not on an overlay"
+    )]
+    Whiteout { path: String, source: std::io::Error },
     #[error("it has more than {limit}; the image is refused as a bomb")]
     Bomb { limit: String },
     #[error("its content has digest {actual}, but the image's config says {expected}")]

@@ -78,12 +78,17 @@ pub(crate) fn bring(
         architecture: import.config.architecture().to_string(),
         variant: import.config.variant().clone(),
     };
-    match platform {
-        Some(wanted) if wanted.rank(&offered).is_none() => {
-            Err(Error::NoPlatform { wanted: wanted.to_string(), available: offered.to_string() })
-        }
-        _ => Ok(import),
+    let host = Platform::host();
+    // Another architecture may be wanted, for emulation; another kernel cannot.
+    let refused = match platform {
+        Some(wanted) => wanted.rank(&offered).is_none(),
+        None => offered.os != host.os,
+    };
+    if refused {
+        let wanted = platform.unwrap_or(&host).to_string();
+        return Err(Error::NoPlatform { wanted, available: offered.to_string() });
     }
+    Ok(import)
 }
 
 /// The uncompressed digests of a config's layers, as many as the manifest has layers.

@@ -8,21 +8,16 @@ use std::io::BufRead;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
-use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, Uid, chmodat, chownat, linkat, mkdirat, mknodat, openat,
-    readlinkat, symlinkat, utimensat,
-};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, linkat, mkdirat, mknodat, openat, symlinkat};
 use rustix::io::Errno;
 
 use super::metadata::{self, DEFAULT_ACL, Metadata};
 use super::tree::{Lower, Tree};
 use super::whiteout::{self, Name};
-use super::{LayerError, Refusal, entry_error, fs, path, refused, tar_error};
+use super::{LayerError, Refusal, data, device, entry_error, fs, path, refused, tar_error};
 use crate::tar::{Entry, Kind, TarReader};
 
 const NOT_THERE: &str = "is a hard link to what is not in the image";
-/// Files at least this long may have holes for their zeros.
-const HOLES_FROM: u64 = 1 << 20;
 
 /// What was unpacked.
 #[derive(Clone, Copy, Debug, Default)]
@@ -87,9 +82,9 @@ impl Extractor<'_> {
             Name::Whiteout(name) => return self.whiteout(parents, name, &entry.path),
             Name::Plain => {}
         }
-        let device = matches!(entry.kind, Kind::CharacterDevice | Kind::BlockDevice);
-        if device && !is_harmless(entry.kind, entry.device) {
-            return skip_device(entry, &components);
+        let is_device = matches!(entry.kind, Kind::CharacterDevice | Kind::BlockDevice);
+        if is_device && !device::is_harmless(entry.kind, entry.device) {
+            return device::skip(entry, &components);
         }
         let parent = self.tree.directory(parents)?;
         let parent = parent.as_fd();
@@ -103,14 +98,15 @@ impl Extractor<'_> {
                 let file = self
                     .replacing(parent, name, || openat(parent, *name, flags, mode))
                     .map_err(|errno| failed("create", errno))?;
-                write_data(file.as_fd(), entry, tar)?;
+                data::write(file.as_fd(), entry, tar)?;
                 metadata.apply(file.as_fd()).map_err(|errno| failed("set the attributes of", errno))?;
             }
             Kind::HardLink => self.hard_link(parent, name, entry)?,
             Kind::Symlink => {
                 self.replacing(parent, name, || symlinkat(entry.link.as_slice(), parent, *name))
                     .map_err(|errno| failed("create", errno))?;
-                set_named(parent, name, &metadata, false)
+                metadata
+                    .apply_named(parent, name, false)
                     .map_err(|errno| failed("set the owner of", errno))?;
             }
             Kind::CharacterDevice | Kind::BlockDevice | Kind::Fifo => {
@@ -120,7 +116,8 @@ impl Extractor<'_> {
                 };
                 self.replacing(parent, name, || mknodat(parent, *name, kind, Mode::empty(), device))
                     .map_err(|errno| failed("create", errno))?;
-                set_named(parent, name, &metadata, true)
+                metadata
+                    .apply_named(parent, name, true)
                     .map_err(|errno| failed("set the owner of", errno))?;
             }
         }
@@ -235,7 +232,7 @@ impl Extractor<'_> {
         let parents: Vec<&[u8]> = parents.iter().map(Vec::as_slice).collect();
         let directory = self.tree.directory(&parents)?;
         if !located.in_top {
-            copy_up(located.directory.as_fd(), directory.as_fd(), name)
+            data::copy_up(located.directory.as_fd(), directory.as_fd(), name)
                 .map_err(|errno| entry_error(&entry.path, "copy the target of", errno))?;
         }
         Ok((directory, name.clone()))
@@ -248,20 +245,20 @@ impl Extractor<'_> {
                 .map_err(|errno| entry_error(whole, "mark the root of", errno));
         }
         let directory = self.tree.directory(parents)?;
-        fs::set_opaque(directory.as_fd()).map_err(|errno| entry_error(whole, "mark the directory of", errno))
+        fs::set_opaque(directory.as_fd()).map_err(|errno| whiteout::error(whole, errno))
     }
 
     /// A whiteout is about the layers below only: what this layer itself has there stays (OCI image-spec, layer.md).
     fn whiteout(&mut self, parents: &[&[u8]], name: &[u8], whole: &[u8]) -> Result<(), LayerError> {
         let parent = self.tree.directory(parents)?;
-        whiteout::hide(parent.as_fd(), name).map_err(|errno| entry_error(whole, "make the whiteout", errno))
+        whiteout::hide(parent.as_fd(), name).map_err(|errno| whiteout::error(whole, errno))
     }
 
     fn finish(mut self, lower: &Lower<'_>) -> Result<Extracted, LayerError> {
         if self.root_is_opaque {
             for layer in lower()? {
                 whiteout::hide_all(self.tree.root(), layer.as_fd())
-                    .map_err(|errno| entry_error(b".", "make whiteouts in", errno))?;
+                    .map_err(|errno| whiteout::error(b".", errno))?;
             }
         }
         let implied = std::mem::take(&mut self.tree.implied);
@@ -297,118 +294,4 @@ fn admit(entry: &Entry) -> Result<Metadata, LayerError> {
         mtime: entry.mtime,
         xattrs: metadata::admit(entry.xattrs.clone()).map_err(|refusal| refused(&entry.path, refusal))?,
     })
-}
-
-/// The devices that every container has anyway (`null zero full random urandom tty console ptmx`).
-fn is_harmless(kind: Kind, device: (u32, u32)) -> bool {
-    kind == Kind::CharacterDevice && matches!(device, (1, 3 | 5 | 7 | 8 | 9) | (5, 0..=2))
-}
-
-fn skip_device(entry: &Entry, components: &[&[u8]]) -> Result<(), LayerError> {
-    if components.first() == Some(&&b"dev"[..]) && components.len() > 1 {
-        return Ok(());
-    }
-    let letter = if entry.kind == Kind::BlockDevice { 'b' } else { 'c' };
-    let (major, minor) = entry.device;
-    Err(LayerError::Refused {
-        path: String::from_utf8_lossy(&entry.path).into_owned(),
-        reason: format!("is a device outside /dev that would reach this machine ({letter} {major}:{minor})"),
-    })
-}
-
-/// Owner, mode and time of what must not be opened.
-fn set_named(parent: BorrowedFd<'_>, name: &[u8], metadata: &Metadata, mode: bool) -> rustix::io::Result<()> {
-    let (uid, gid) = (Uid::from_raw(metadata.uid), Gid::from_raw(metadata.gid));
-    chownat(parent, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
-    if mode {
-        chmodat(parent, name, Mode::from_raw_mode(metadata.mode), AtFlags::empty())?;
-    }
-    utimensat(parent, name, &fs::times(metadata.mtime), AtFlags::SYMLINK_NOFOLLOW)
-}
-
-fn write_data<R: BufRead>(
-    file: BorrowedFd<'_>,
-    entry: &Entry,
-    tar: &mut TarReader<R>,
-) -> Result<(), LayerError> {
-    let failed = |errno| entry_error(&entry.path, "write", errno);
-    let mut pieces = entry.sparse.iter().flatten().filter(|piece| piece.length > 0);
-    let (mut offset, mut left) = match entry.sparse {
-        Some(_) => (0, 0),
-        None => (0, entry.size),
-    };
-    let mut written = 0;
-    loop {
-        while left == 0 {
-            let Some(piece) = pieces.next() else { break };
-            (offset, left) = (piece.offset, piece.length);
-        }
-        let data = tar.data().map_err(tar_error)?;
-        if data.is_empty() {
-            break;
-        }
-        let count = usize::try_from(left).unwrap_or(usize::MAX).min(data.len());
-        let part = data.get(..count).unwrap_or_default();
-        if entry.size < HOLES_FROM || part.iter().any(|byte| *byte != 0) {
-            write_at(file, part, offset).map_err(failed)?;
-            written = offset + count as u64;
-        }
-        tar.consume(count);
-        offset += count as u64;
-        left -= count as u64;
-    }
-    if written != entry.size {
-        rustix::fs::ftruncate(file, entry.size).map_err(failed)?;
-    }
-    Ok(())
-}
-
-fn write_at(file: BorrowedFd<'_>, mut data: &[u8], mut offset: u64) -> rustix::io::Result<()> {
-    while !data.is_empty() {
-        match rustix::io::pwrite(file, data, offset) {
-            Ok(0) => return Err(Errno::IO),
-            Ok(count) => {
-                data = data.get(count..).unwrap_or_default();
-                offset += count as u64;
-            }
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
-    Ok(())
-}
-
-/// Copies the file `name` of a layer below to the same place in this one.
-fn copy_up(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<()> {
-    let found = fs::stat(from, name)?.ok_or(Errno::NOENT)?;
-    let plain = Metadata {
-        uid: found.st_uid,
-        gid: found.st_gid,
-        mode: found.st_mode & 0o7777,
-        mtime: (found.st_mtime as i64, found.st_mtime_nsec as u32),
-        xattrs: Vec::new(),
-    };
-    match fs::kind(&found) {
-        FileType::RegularFile => {
-            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let source = openat(from, name, flags, Mode::empty())?;
-            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let copy = openat(to, name, flags, Mode::RUSR | Mode::WUSR)?;
-            std::io::copy(
-                &mut std::fs::File::from(source.try_clone().map_err(|_| Errno::MFILE)?),
-                &mut std::fs::File::from(copy.try_clone().map_err(|_| Errno::MFILE)?),
-            )
-            .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-            metadata::read(source.as_fd())?.apply(copy.as_fd())
-        }
-        FileType::Symlink => {
-            symlinkat(readlinkat(from, name, Vec::new())?, to, name)?;
-            set_named(to, name, &plain, false)
-        }
-        kind @ (FileType::Fifo | FileType::CharacterDevice) => {
-            mknodat(to, name, kind, Mode::empty(), found.st_rdev)?;
-            set_named(to, name, &plain, true)
-        }
-        _ => Err(Errno::PERM),
-    }
 }

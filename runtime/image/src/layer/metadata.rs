@@ -2,7 +2,10 @@
 
 use std::os::fd::BorrowedFd;
 
-use rustix::fs::{Gid, Mode, Uid, XattrFlags, fchmod, fchown, fsetxattr, fstat, futimens};
+use rustix::fs::{
+    AtFlags, Gid, Mode, Uid, XattrFlags, chmodat, chownat, fchmod, fchown, fsetxattr, fstat, futimens,
+    utimensat,
+};
 use rustix::io::{Errno, Result};
 
 use super::{Refusal, fs};
@@ -38,6 +41,16 @@ impl Metadata {
             }
         }
         futimens(file, &fs::times(self.mtime))
+    }
+
+    /// Sets owner, time and, unless it is a link, mode of what must not be opened.
+    pub(super) fn apply_named(&self, parent: BorrowedFd<'_>, name: &[u8], mode: bool) -> Result<()> {
+        let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
+        chownat(parent, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+        if mode {
+            chmodat(parent, name, Mode::from_raw_mode(self.mode), AtFlags::empty())?;
+        }
+        utimensat(parent, name, &fs::times(self.mtime), AtFlags::SYMLINK_NOFOLLOW)
     }
 }
 

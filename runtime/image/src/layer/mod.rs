@@ -3,6 +3,8 @@
 //! [`LayerStore::unpack`] brings all layers of an image to disk at once, several in parallel, each into a temporary
 //! directory; [`Unpacked::commit`] gives them their names when all of them are whole and verified.
 
+mod data;
+mod device;
 mod extract;
 mod fs;
 mod metadata;

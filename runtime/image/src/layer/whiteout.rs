@@ -4,9 +4,9 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::{Dir, FileType};
-use rustix::io::Result;
+use rustix::io::{Errno, Result};
 
-use super::{Refusal, fs};
+use super::{LayerError, Refusal, entry_error, fs, shown};
 
 const PREFIX: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
@@ -67,6 +67,14 @@ pub(super) fn hide_all(root: BorrowedFd<'_>, below: BorrowedFd<'_>) -> Result<()
         }
     }
     Ok(())
+}
+
+/// overlayfs does not take its own marks as files, nor do file systems without devices or trusted attributes.
+pub(super) fn error(path: &[u8], errno: Errno) -> LayerError {
+    match errno {
+        Errno::PERM | Errno::OPNOTSUPP => LayerError::Whiteout { path: shown(path), source: errno.into() },
+        errno => entry_error(path, "make the whiteout", errno),
+    }
 }
 
 #[cfg(test)]

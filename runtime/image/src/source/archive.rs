@@ -15,6 +15,8 @@ use crate::tar::{Kind, TarError, TarReader};
 use crate::{Error, Limits, Result};
 
 const BUFFER: usize = 256 << 10;
+/// Bytes that may follow the end of the archive; tars are padded to records of 10 KiB, some to 1 MiB.
+const PADDING: u64 = 1 << 20;
 /// Links from one member to the next.
 const HOPS: usize = 8;
 
@@ -58,7 +60,11 @@ impl Members {
                     };
                     members.found.insert(path, member);
                 }
-                Ok(None) => return Ok(members),
+                Ok(None) => {
+                    // A writer that still pads its last record should not see a broken pipe.
+                    io::copy(&mut tar.into_inner().take(PADDING), &mut io::sink()).map_err(Error::Read)?;
+                    return Ok(members);
+                }
                 Err(TarError::Malformed(reason)) => {
                     let reason = format!("it is not a valid tar archive: {reason}");
                     return Err(Error::NotAnImage { path: name.to_owned(), reason });

@@ -239,6 +239,15 @@ fn indexes_without_end_and_names_that_are_none() {
     layout.list("app", descriptor);
     assert!(setup.load(&layout.tar()).unwrap_err().to_string().contains("nesting of indexes"));
 
+    let mut layout = Layout::new();
+    let mut config = Layout::config(&[], "amd64");
+    config["os"] = "windows".into();
+    let config = layout.document(CONFIG, &config);
+    let manifest = layout.document(MANIFEST, &json!({ "schemaVersion": 2, "config": config, "layers": [] }));
+    layout.list("app", manifest);
+    let error = setup.load(&layout.tar()).unwrap_err().to_string();
+    assert!(error.ends_with("in the archive; it has windows/amd64"), "{error}");
+
     let named = Layout::new().image("../../etc", &[]).tar();
     assert!(matches!(setup.load(&named), Err(Error::InvalidReference { .. })));
     setup.assert_empty();

@@ -56,6 +56,16 @@ fn every_compression_of_archive_and_layer_gives_the_same_layer() {
 }
 
 #[test]
+fn a_stream_is_read_to_its_padding() {
+    let setup = Setup::new();
+    let mut archive = Layout::new().image("app:v1", &[layer("one")]).tar();
+    archive.resize(archive.len() + 500_000, 0);
+    let mut stream = &archive[..];
+    setup.store.load(&setup.conn, Input::Reader(&mut stream), &LoadOptions::default(), &mut |_| {}).unwrap();
+    assert!(stream.is_empty(), "the writer would have got a broken pipe");
+}
+
+#[test]
 fn a_directory_is_loaded_like_an_archive() {
     let setup = Setup::new();
     let directory = tempfile::tempdir().unwrap();
