@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Context, Error};
 
 /// The longest message: an error text with paths in it.
-const MAX_MESSAGE: usize = 64 << 10;
+const MAX_MESSAGE: usize = 16 << 10;
 
 /// One step of the conversation.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,8 +49,7 @@ impl Channel {
     }
 
     pub(crate) fn send(&self, message: &Message, fd: Option<BorrowedFd<'_>>) -> Result<(), Error> {
-        let mut text = serde_json::to_vec(message).unwrap_or_default();
-        text.truncate(MAX_MESSAGE);
+        let text = encode(message);
         let fds = fd.map(|fd| [fd]);
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
@@ -70,7 +69,7 @@ impl Channel {
     }
 
     fn receive_with(&self, flags: RecvFlags) -> Result<Option<(Message, Option<OwnedFd>)>, Error> {
-        let mut buffer = vec![0; MAX_MESSAGE];
+        let mut buffer = [0; MAX_MESSAGE];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let received = loop {
@@ -101,6 +100,19 @@ impl Channel {
     }
 }
 
+/// JSON of a message; of one that is too long, what fits of its words.
+fn encode(message: &Message) -> Vec<u8> {
+    let text = serde_json::to_vec(message).unwrap_or_default();
+    if text.len() <= MAX_MESSAGE {
+        return text;
+    }
+    let words: String = match message {
+        Message::Error(error) => error.to_string().chars().take(MAX_MESSAGE / 16).collect(),
+        _ => "a message that is too long".to_owned(),
+    };
+    serde_json::to_vec(&Message::Error(Error::InitDied(words))).unwrap_or_default()
+}
+
 impl AsFd for Channel {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
@@ -123,6 +135,10 @@ mod tests {
         here.send(&Message::Ready, Some(a.as_fd())).expect("sent");
         let (message, fd) = there.receive().expect("received").expect("a message");
         assert_eq!((message, fd.is_some()), (Message::Ready, true));
+        // The longest words that can come: every character takes six bytes as JSON.
+        here.send(&Message::Error(Error::Refused("\u{1}".repeat(1 << 20))), None).expect("sent");
+        let (message, _) = there.receive().expect("received").expect("a message");
+        assert!(matches!(message, Message::Error(Error::InitDied(_))));
         drop(here);
         assert!(there.is_closed() && there.receive().expect("no error").is_none());
     }
