@@ -74,6 +74,15 @@ struct Slots {
     free: Vec<u32>,
 }
 
+impl Slots {
+    /// The slot of an open handle of this node.
+    fn slot(&mut self, node: u64, fh: u64) -> Option<&mut Slot> {
+        let slot = self.slots.get_mut(fh as u32 as usize)?;
+        let open = slot.handle.as_ref().is_some_and(|handle| handle.node.id == node);
+        (open && u64::from(slot.generation) == fh >> 32).then_some(slot)
+    }
+}
+
 /// The open handles of a share.
 #[derive(Debug)]
 pub(crate) struct Handles {
@@ -111,14 +120,7 @@ impl Handles {
     /// # Errors
     /// `EBADF`.
     pub(crate) fn get(&self, node: u64, fh: u64) -> FsResult<Arc<Handle>> {
-        let slots = self.lock();
-        let slot = slots.slots.get((fh & u64::from(u32::MAX)) as usize).ok_or(Errno::BADF)?;
-        match &slot.handle {
-            Some(handle) if u64::from(slot.generation) == fh >> 32 && handle.node.id == node => {
-                Ok(Arc::clone(handle))
-            }
-            _ => Err(Errno::BADF),
-        }
+        self.lock().slot(node, fh).and_then(|slot| slot.handle.clone()).ok_or(Errno::BADF)
     }
 
     /// Closes a handle.
@@ -126,16 +128,14 @@ impl Handles {
     /// # Errors
     /// `EBADF`.
     pub(crate) fn remove(&self, node: u64, fh: u64) -> FsResult<()> {
-        self.get(node, fh)?;
-        let index = fh as u32;
-        let mut slots = self.lock();
-        let handle = slots.slots.get_mut(index as usize).and_then(|slot| slot.handle.take());
-        if handle.is_some() {
-            slots.free.push(index);
-        }
-        // Closing may wait for the host's file system.
-        drop(slots);
-        drop(handle);
+        let closed = {
+            let mut slots = self.lock();
+            let handle = slots.slot(node, fh).and_then(|slot| slot.handle.take()).ok_or(Errno::BADF)?;
+            slots.free.push(fh as u32);
+            handle
+        };
+        // Without the lock: closing may wait for the host's file system.
+        drop(closed);
         Ok(())
     }
 

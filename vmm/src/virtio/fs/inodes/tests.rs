@@ -94,9 +94,9 @@ fn a_dormant_inode_is_found_again_after_the_guest_renamed_it_or_what_is_above() 
 fn an_inode_outlives_its_name_though_it_was_dormant() {
     let (client, nodes) = many(Private, 200);
     let dir = client.node("a/b");
-    for number in 0..10 {
+    for (number, node) in nodes.iter().enumerate().take(10) {
         client.call(Opcode::Unlink, dir, &text(number.to_string())).unwrap();
-        assert_eq!(client.attr(nodes[number]).unwrap().nlink, 0);
+        assert_eq!(client.attr(*node).unwrap().nlink, 0);
     }
     let rename = Rename2In { newdir: dir, flags: 0, padding: 0 };
     client.call(Opcode::Rename2, dir, &body(&[rename.as_bytes(), &text("10"), &text("11")])).unwrap();

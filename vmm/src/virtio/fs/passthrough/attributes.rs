@@ -74,9 +74,6 @@ impl Passthrough {
     pub(super) fn change(&self, ctx: &Context<'_>, id: u64, change: &SetattrIn) -> FsResult<AttrOut> {
         let node = self.nodes.node(id)?;
         let valid = change.valid;
-        if valid & FATTR_MODE != 0 {
-            self.change_mode(&node, change.mode)?;
-        }
         if valid & (FATTR_UID | FATTR_GID) != 0 {
             Self::change_owner(&node, valid, change)?;
         }
@@ -84,6 +81,10 @@ impl Passthrough {
             (ctx.delay)(Delay::Possible);
             credentials::keep_suidgid(self.proc(), valid & FATTR_KILL_SUIDGID == 0)?;
             self.change_size(&node, valid, change)?;
+        }
+        // After owner and size, whose changes clear set-user-id bits.
+        if valid & FATTR_MODE != 0 {
+            self.change_mode(&node, change.mode)?;
         }
         if valid & (FATTR_ATIME | FATTR_MTIME) != 0 {
             let times = Timestamps {

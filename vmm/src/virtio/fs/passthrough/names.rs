@@ -114,19 +114,12 @@ impl Passthrough {
         match sys::create_file(dir.fd(), name, self.host_flags(open.flags), mode) {
             Ok(file) => {
                 let (entry, node) = self.new_node(&dir, &file, Some(name))?;
-                let out = self.keep(Handle::file(file, node))?;
-                Ok((entry, out))
+                self.or_forget(entry, |_| self.keep(Handle::file(file, node)))
             }
             // Never O_CREAT on a name that exists: it may be a fifo or a device by now.
             Err(Errno::EXIST) if open.flags & libc::O_EXCL as u32 == 0 => {
                 let entry = self.find_in(&dir, name)?;
-                match self.open_file(ctx, entry.nodeid, open) {
-                    Ok(out) => Ok((entry, out)),
-                    Err(errno) => {
-                        self.nodes.forget(entry.nodeid, 1);
-                        Err(errno)
-                    }
-                }
+                self.or_forget(entry, |id| self.open_file(ctx, id, open))
             }
             Err(errno) => Err(errno),
         }
@@ -147,8 +140,23 @@ impl Passthrough {
         let flags = if flags.contains(OFlags::RDWR) { flags } else { flags | OFlags::WRONLY };
         let file = sys::create_unnamed(dir.fd(), flags, mode)?;
         let (entry, node) = self.new_node(&dir, &file, None)?;
-        let out = self.keep(Handle::file(file, node))?;
-        Ok((entry, out))
+        self.or_forget(entry, |_| self.keep(Handle::file(file, node)))
+    }
+
+    /// An entry that was looked up for the guest together with its open file; without the file the guest does
+    /// not hear of the entry, so its lookup is taken back.
+    fn or_forget(
+        &self,
+        entry: EntryOut,
+        open: impl FnOnce(u64) -> FsResult<OpenOut>,
+    ) -> FsResult<(EntryOut, OpenOut)> {
+        match open(entry.nodeid) {
+            Ok(out) => Ok((entry, out)),
+            Err(errno) => {
+                self.nodes.forget(entry.nodeid, 1);
+                Err(errno)
+            }
+        }
     }
 
     /// The node of a file that was just created, by an O_PATH descriptor of exactly that file.

@@ -57,8 +57,8 @@ pub(crate) enum Opcode {
 }
 
 impl Opcode {
-    /// Every request this protocol version has.
-    pub(crate) const ALL: [Self; 49] = [
+    /// Every request this protocol version has, by number.
+    pub(crate) const ALL: [Self; 50] = [
         Self::Lookup,
         Self::Forget,
         Self::Getattr,
@@ -108,13 +108,24 @@ impl Opcode {
         Self::RemoveMapping,
         Self::Syncfs,
         Self::Tmpfile,
+        Self::Statx,
     ];
 
     /// The request with this number, if there is one.
     pub(crate) fn from_wire(number: u32) -> Option<Self> {
-        if number == Self::Statx as u32 {
-            return Some(Self::Statx);
-        }
-        Self::ALL.into_iter().find(|opcode| *opcode as u32 == number)
+        let at = Self::ALL.binary_search_by_key(&number, |opcode| *opcode as u32).ok()?;
+        Self::ALL.get(at).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_requests_are_one_to_one() {
+        let known: Vec<u32> = (0..10_000).filter(|number| Opcode::from_wire(*number).is_some()).collect();
+        assert_eq!(known, Opcode::ALL.map(|opcode| opcode as u32));
+        assert_eq!(known.last(), Some(&52));
     }
 }

@@ -291,7 +291,7 @@ fn survives(cache: CacheMode, read_only: bool, messages: &[(u32, u64, u16, Vec<u
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn no_message_panics_or_leaves_the_share(

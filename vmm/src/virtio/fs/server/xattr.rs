@@ -1,6 +1,6 @@
 //! Extended attributes and, through them, POSIX ACLs and file capabilities.
 //!
-//! Refuses names that no container needs and that mean something to the host: only `user.*`, `trusted.*`,
+//! Refuses names that mean something to the host (`trusted.overlay.*`, `security.selinux`, ...): only `user.*`,
 //! `security.capability` and the two POSIX ACLs pass. Values and lists are at most 64 KiB.
 
 use std::ffi::CStr;
@@ -58,7 +58,6 @@ fn attribute_name(name: &CStr) -> FsResult<&CStr> {
         return Err(Errno::RANGE);
     }
     let allowed = bytes.starts_with(b"user.")
-        || bytes.starts_with(b"trusted.")
         || matches!(bytes, b"security.capability" | b"system.posix_acl_access" | b"system.posix_acl_default");
     if allowed { Ok(name) } else { Err(Errno::OPNOTSUPP) }
 }

@@ -88,6 +88,16 @@ fn every_attribute_can_be_set() {
 }
 
 #[test]
+fn a_mode_set_together_with_owner_and_size_stays() {
+    let client = Client::new(Private, false);
+    let (node, _) = client.create(ROOT_ID, "f", libc::O_RDWR, 0o600).unwrap();
+    let valid = FATTR_MODE | FATTR_UID | FATTR_SIZE | FATTR_KILL_SUIDGID;
+    let all = SetattrIn { valid, mode: 0o4755, uid: 7, size: 9, ..SetattrIn::default() };
+    let attr = client.setattr(node, &all).unwrap();
+    assert_eq!((attr.mode & 0o7777, attr.uid, attr.size), (0o4755, 7, 9));
+}
+
+#[test]
 fn attributes_of_symlinks_are_their_own() {
     let client = Client::new(Private, false);
     std::fs::write(client.path("f"), "").unwrap();
@@ -131,7 +141,8 @@ fn extended_attributes_are_set_read_listed_and_removed() {
     assert_eq!(list(0).unwrap(), [7, 0, 0, 0, 0, 0, 0, 0]);
     client.call(Opcode::Removexattr, node, &text("user.a")).unwrap();
     assert_eq!(client.call(Opcode::Removexattr, node, &text("user.a")).unwrap_err(), Errno::NODATA);
-    for name in ["security.selinux", "security.evm", "system.nfs4_acl", "other", ""] {
+    for name in ["trusted.overlay.opaque", "security.selinux", "security.evm", "system.nfs4_acl", "other", ""]
+    {
         assert!(setxattr(&client, node, name, b"x").is_err(), "{name}");
         assert!(getxattr(&client, node, name, 10).is_err(), "{name}");
     }

@@ -97,6 +97,11 @@ fn open_handles_are_bounded() {
     let opened = (0..200).take_while(|_| client.open(node, libc::O_RDONLY).is_ok()).count();
     assert_eq!(opened, crate::virtio::fs::test_client::LIMITS.handles - 1);
     assert_eq!(client.open(node, libc::O_RDONLY).unwrap_err(), Errno::NFILE);
+    // A file that is made but cannot be kept open is not left behind as looked up.
+    assert_eq!(client.create(ROOT_ID, "g", libc::O_RDWR, 0o600).unwrap_err(), Errno::NFILE);
+    let made = client.node("g");
+    client.forget(made, 1);
+    assert_eq!(client.attr(made).unwrap_err(), Errno::STALE);
 }
 
 #[test]
