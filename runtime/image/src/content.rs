@@ -20,13 +20,17 @@ pub(crate) struct ContentStore {
 }
 
 impl ContentStore {
-    /// Opens `root`, made if missing.
-    pub(crate) fn open(root: PathBuf) -> Result<Self> {
+    pub(crate) fn at(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// Makes what is missing of its directories.
+    pub(crate) fn make_directories(&self) -> Result<()> {
         for directory in ["sha256", "sha512", "tmp"] {
-            let path = root.join(directory);
+            let path = self.root.join(directory);
             std::fs::create_dir_all(&path).map_err(|error| Error::file("create", &path, error))?;
         }
-        Ok(Self { root })
+        Ok(())
     }
 
     /// Where the blob is, if it is there.
@@ -187,7 +191,8 @@ mod tests {
 
     fn store() -> (tempfile::TempDir, ContentStore) {
         let root = tempfile::tempdir().unwrap();
-        let store = ContentStore::open(root.path().join("blobs")).unwrap();
+        let store = ContentStore::at(root.path().join("blobs"));
+        store.make_directories().unwrap();
         (root, store)
     }
 

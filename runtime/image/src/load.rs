@@ -60,6 +60,7 @@ impl Store {
         options: &LoadOptions,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Vec<Loaded>> {
+        self.make_directories()?;
         let _adding = self.lock(FlockOperation::LockShared)?;
         self.sweep()?;
         let mut source = Source::open(input, self.content.stage()?, &options.limits)?;

@@ -64,12 +64,23 @@ impl Store {
     pub fn open(root: &Path) -> Result<Self> {
         let store = Self {
             root: Arc::new(root.to_owned()),
-            content: ContentStore::open(root.join("blobs"))?,
-            layers: LayerStore::open(root.join("layers"))?,
+            content: ContentStore::at(root.join("blobs")),
+            layers: LayerStore::at(root.join("layers")),
         };
-        let empty = store.empty_layer();
-        std::fs::create_dir_all(&empty).map_err(|error| Error::file("create", &empty, error))?;
+        // Made last: where it is, the others are. Every start of a container comes by here.
+        if !store.empty_layer().is_dir() {
+            store.make_directories()?;
+        }
         Ok(store)
+    }
+
+    /// Makes what is missing of the store's directories.
+    pub(crate) fn make_directories(&self) -> Result<()> {
+        self.content.make_directories()?;
+        for path in [self.layers.temporary(), self.empty_layer()] {
+            std::fs::create_dir_all(&path).map_err(|error| Error::file("create", &path, error))?;
+        }
+        Ok(())
     }
 
     /// Finds an image by name, `name@digest`, id or the beginning of an id, in this order, as Docker does.

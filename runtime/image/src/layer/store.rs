@@ -28,12 +28,8 @@ pub(crate) struct LayerInfo {
 }
 
 impl LayerStore {
-    /// Opens `root`, made if missing.
-    pub(crate) fn open(root: PathBuf) -> Result<Self> {
-        let store = Self { root };
-        let temporary = store.temporary();
-        std::fs::create_dir_all(&temporary).map_err(|error| Error::file("create", &temporary, error))?;
-        Ok(store)
+    pub(crate) fn at(root: PathBuf) -> Self {
+        Self { root }
     }
 
     pub(crate) fn root(&self) -> &Path {

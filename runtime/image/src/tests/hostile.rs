@@ -271,3 +271,84 @@ fn what_is_no_image() {
     }
     setup.assert_empty();
 }
+
+/// Numbers that look random and are the same in every run (Marsaglia's xorshift).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % limit as u64) as usize
+    }
+}
+
+/// Corrects the checksums of everything that looks like a header.
+fn seal(tar: &mut [u8]) {
+    for block in tar.as_chunks_mut::<512>().0 {
+        if &block[257..262] == b"ustar" {
+            block[148..156].fill(b' ');
+            let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+            block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        }
+    }
+}
+
+#[test]
+fn mutated_layers_neither_panic_nor_escape() {
+    let outside = tempfile::tempdir().unwrap();
+    let canary = outside.path().join("canary");
+    std::fs::write(&canary, "alive").unwrap();
+    let before = std::fs::metadata(&canary).unwrap();
+    let path = outside.path().to_str().unwrap();
+    let base = Tar::new().directory("d", 0o755).file("d/f", "x").symlink("l", path).symlink("m", "d").end();
+    let layer = Tar::new()
+        .symlink("out", path)
+        .directory("d", 0o755)
+        .file("d/new", "new")
+        .hard_link("hard", "d/f")
+        .file("m/.wh.f", "")
+        .pax("path", b"d/pax")
+        .file("p", "pax")
+        .device(b'3', "null", 1, 3)
+        .symlink("d/canary", canary.to_str().unwrap())
+        .file("d/canary", "replaced")
+        .end();
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let (mut good, mut bad) = (0, 0);
+    for _ in 0..100 {
+        let mut mutated = layer.clone();
+        for _ in 0..=random.below(4) {
+            let block = random.below(mutated.len() / 512) * 512;
+            // Name, numbers, type and link target are where meaning is.
+            let at =
+                block + [random.below(12), 100 + random.below(58), 157 + random.below(8)][random.below(3)];
+            let interesting = b"/.\0" as &[u8];
+            mutated[at] = match random.below(3) {
+                0 => interesting[random.below(3)],
+                1 => b'0' + random.below(8) as u8,
+                _ => random.below(256) as u8,
+            };
+        }
+        seal(&mut mutated);
+        let setup = Setup::new();
+        match setup.unpack(&[base.clone(), mutated]) {
+            Ok(_) => good += 1,
+            Err(Error::Layer { .. }) => {
+                bad += 1;
+                setup.assert_empty();
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert!(good > 10 && bad > 10, "{good} accepted, {bad} refused: the mutations test nothing");
+    let after = std::fs::metadata(&canary).unwrap();
+    let facts = |metadata: &std::fs::Metadata| {
+        use std::os::unix::fs::MetadataExt;
+        (metadata.mode(), metadata.uid(), metadata.mtime(), metadata.ctime(), metadata.nlink())
+    };
+    assert_eq!(facts(&before), facts(&after));
+    assert_eq!(std::fs::read(&canary).unwrap(), b"alive");
+    assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 1);
+}

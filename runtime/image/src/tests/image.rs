@@ -25,6 +25,7 @@ impl Setup {
         let root = tempfile::tempdir().unwrap();
         let store = Store::open(root.path()).unwrap();
         let conn = Connection::open(root.path().join("state.db")).unwrap();
+        conn.execute_batch("PRAGMA synchronous = OFF").unwrap();
         conn.execute_batch(SCHEMA).unwrap();
         Self { root, store, conn }
     }
