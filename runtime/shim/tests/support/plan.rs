@@ -4,7 +4,27 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::Spec;
-use sandbox_shim::plan::{IsolationPlan, Plan, Rootfs};
+use sandbox_shim::plan::{IsolationPlan, Plan, Rootfs, VmPlan};
+
+/// A directory with `sandbox-vmm`, `vmlinux` and `initramfs.cpio`: the same tests, but in microVMs.
+const VM: &str = "SANDBOX_SHIM_TEST_VM";
+
+fn isolation() -> IsolationPlan {
+    let Some(directory) = std::env::var_os(VM).map(PathBuf::from) else { return IsolationPlan::Process };
+    IsolationPlan::Vm(VmPlan {
+        vmm: directory.join("sandbox-vmm"),
+        kernel: directory.join("vmlinux"),
+        initramfs: directory.join("initramfs.cpio"),
+        cmdline: String::new(),
+        memory_mib: 256,
+        vcpus: 1,
+        boot_deadline_ms: 60_000,
+        serial: false,
+        uid: 64_000,
+        gid: 64_000,
+        resources: None,
+    })
+}
 
 /// The cgroup v2 tree of this host.
 fn cgroup_root() -> Option<PathBuf> {
@@ -64,7 +84,7 @@ pub(crate) fn plan(directory: &Path, arguments: &[&str]) -> Plan {
     Plan {
         cgroup: cgroup_root().map(|root| root.join("sandbox-shim-test").join(&id)),
         id,
-        isolation: IsolationPlan::Process,
+        isolation: isolation(),
         spec,
         user: String::new(),
         extra_groups: Vec::new(),

@@ -1,4 +1,5 @@
-//! Containers of `--isolation=process`, each through a supervisor of its own. Needs root.
+//! Containers, each through a supervisor of its own: by default those of `--isolation=process`, with
+//! `SANDBOX_SHIM_TEST_VM` (see `support/plan.rs`) in microVMs. Needs root.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -6,6 +7,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
+use sandbox_shim::plan::IsolationPlan;
 use sandbox_shim::wire::{Exit, Request};
 use support::{Outcome, Shim, run};
 
@@ -44,11 +46,13 @@ fn output_and_error_are_kept_apart_and_status_is_written() {
     let status = std::fs::read(shim.plan.container_dir.join("status.json")).unwrap();
     assert_eq!(serde_json::from_slice::<Exit>(&status).unwrap().code, 3);
     assert_eq!((outcome.text().as_str(), outcome.stderr.as_slice()), ("out\n", b"err\n".as_slice()));
+    let (up, ready) = match shim.plan.isolation {
+        IsolationPlan::Process => ("init_cloned", "pivoted"),
+        IsolationPlan::Vm(_) => ("first_kvm_run", "agent_ready"),
+    };
     let rest = shim.finish();
     let names: Vec<_> = rest.stamps.iter().map(|stamp| stamp.name.as_str()).collect();
-    for name in
-        ["shim_start", "rootfs_mounted", "init_cloned", "pivoted", "first_output", "exited", "torn_down"]
-    {
+    for name in ["shim_start", "rootfs_mounted", up, ready, "first_output", "exited", "torn_down"] {
         assert!(names.contains(&name), "{name} is not in {names:?}");
     }
 }
