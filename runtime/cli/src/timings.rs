@@ -66,10 +66,11 @@ impl Timings {
         self.phases.extend_from_slice(stamps);
     }
 
-    /// When the first byte came to us; the supervisor's own stamp, if it has one, is earlier and stays beside it.
+    /// When the first byte came to us, where a user sees it. A supervisor's stamp of that name would be earlier.
     pub(crate) fn first_output(&mut self, at_ns: Option<u64>) {
         if let Some(at_ns) = at_ns {
-            self.phases.push(Stamp { name: "cli_first_output".to_owned(), at_ns });
+            self.phases.retain(|phase| phase.name != "first_output");
+            self.phases.push(Stamp { name: "first_output".to_owned(), at_ns });
         }
     }
 
@@ -85,14 +86,19 @@ impl Timings {
             first_kvm_run: at("first_kvm_run"),
             init_cloned: at("init_cloned"),
             ready: at("agent_ready").or_else(|| at("pivoted")),
-            first_output: at("cli_first_output"),
+            first_output: at("first_output"),
             total: at("cli_end"),
         };
         Document { isolation, clocks, phases }
     }
 
+    /// Writes the file; `-` is stderr, because stdout is the container's.
     pub(crate) fn write(&self, path: &Path, isolation: Isolation) -> Result<(), String> {
         let json = serde_json::to_string_pretty(&self.document(isolation)).map_err(|e| e.to_string())?;
+        if path == Path::new("-") {
+            eprintln!("{json}");
+            return Ok(());
+        }
         std::fs::write(path, json + "\n").map_err(|e| format!("--timings {}: {e}", path.display()))
     }
 }

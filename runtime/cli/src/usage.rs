@@ -42,19 +42,19 @@ impl Usage {
                 code: 1,
             },
             ErrorKind::MissingRequiredArgument => {
-                with_usage(format!("sandbox: '{path}' requires at least 1 argument"), command, &path, 1)
+                with_usage(&format!("sandbox: '{path}' requires at least 1 argument"), command, &path, 1)
             }
             ErrorKind::UnknownArgument => {
                 let argument = context.text(ContextKind::InvalidArg);
                 if argument.starts_with('-') && argument != "-" {
-                    with_usage(unknown_flag(&argument), command, &path, ENGINE)
+                    with_usage(&unknown_flag(&argument), command, &path, ENGINE)
                 } else if command.get_positionals().next().is_some() {
-                    with_usage(format!("sandbox: '{path}' requires at most 1 argument"), command, &path, 1)
+                    with_usage(&format!("sandbox: '{path}' requires at most 1 argument"), command, &path, 1)
                 } else {
-                    with_usage(format!("sandbox: '{path}' accepts no arguments"), command, &path, 1)
+                    with_usage(&format!("sandbox: '{path}' accepts no arguments"), command, &path, 1)
                 }
             }
-            _ => with_usage(invalid_value(&context, command, error), command, &path, ENGINE),
+            _ => with_usage(&invalid_value(&context, command, error), command, &path, ENGINE),
         }
     }
 }
@@ -85,7 +85,7 @@ fn command_of<'a>(root: &'a Command, arguments: &[String]) -> (&'a Command, Stri
     (command, path)
 }
 
-fn with_usage(message: String, command: &Command, path: &str, code: u8) -> Usage {
+fn with_usage(message: &str, command: &Command, path: &str, code: u8) -> Usage {
     let usage = command.clone().render_usage().to_string();
     let usage = usage.strip_prefix("Usage: ").unwrap_or(&usage).trim();
     Usage { text: format!("{message}\n\nUsage:  {usage}\n\nRun '{path} --help' for more information"), code }

@@ -147,6 +147,7 @@ fn remove_tree(path: &Path, depth: usize) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::process::ExitStatusExt;
     use std::process::Command;
 
     #[test]
@@ -169,7 +170,6 @@ mod tests {
         // The dead stay in the cgroup until they are reaped, but do not count as populated.
         reclaim(&top).unwrap();
         assert!(!top.exists());
-        use std::os::unix::process::ExitStatusExt;
         assert_eq!(sleeper.wait().unwrap().signal(), Some(9));
         reclaim(&top).unwrap();
     }

@@ -1,6 +1,8 @@
 //! The distributions as an SVG: for each clock one panel, for each isolation the share of runs that were
 //! done by then. Time is logarithmic, because the isolations differ by factors.
 
+#![expect(clippy::cast_precision_loss, reason = "a picture has fewer digits than an f64")]
+
 use std::fmt::Write as _;
 
 use sandbox_engine::Isolation;

@@ -21,8 +21,11 @@ use crate::format;
 use crate::timings::{Clocks, Document};
 use stats::Summary;
 
+/// Reads one clock of a run.
+type Clock = fn(&Clocks) -> Option<u64>;
+
 /// The clocks in the order of a start, with what they are in each isolation.
-const CLOCKS: [(&str, fn(&Clocks) -> Option<u64>); 4] = [
+const CLOCKS: [(&str, Clock); 4] = [
     ("init cloned / first KVM_RUN", |c| c.init_cloned.or(c.first_kvm_run)),
     ("pivoted / agent ready", |c| c.ready),
     ("first output", |c| c.first_output),
@@ -201,7 +204,7 @@ fn series(runs: &[Run], isolations: &[Isolation]) -> Vec<Series> {
 /// The isolations of one clock beside each other, in milliseconds.
 fn table(series: &[Series]) -> String {
     let mut table =
-        format::table::Table::new(&["CLOCK (ms)", "ISOLATION", "P50", "P90", "P99", "MIN", "MAX"]);
+        format::table::Table::new(&["CLOCK (ms)", "ISOLATION", "p50", "p90", "p99", "min", "max"]);
     let mut last = "";
     for one in series {
         let name = if one.clock == last { "" } else { one.clock };
@@ -214,6 +217,7 @@ fn table(series: &[Series]) -> String {
     table.to_string()
 }
 
+#[expect(clippy::cast_precision_loss, reason = "two digits are shown")]
 fn milliseconds(nanoseconds: u64) -> String {
     format!("{:.2}", nanoseconds as f64 / 1e6)
 }

@@ -108,7 +108,7 @@ fn render(rows: &[Row], flags: &ImagesFlags, template: Option<&Template>) -> Res
                 seen.push(&row.id);
             }
         }
-        return Ok(seen.into_iter().map(|id| format!("{id}\n")).collect());
+        return Ok(seen.into_iter().flat_map(|id| [id, "\n"]).collect());
     }
     let mut header = vec!["REPOSITORY", "TAG"];
     if flags.digests {

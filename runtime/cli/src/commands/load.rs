@@ -5,7 +5,7 @@ use sandbox_image::{Input, LoadOptions, Platform};
 use crate::failure::Failure;
 use crate::flags::{Global, LoadFlags};
 
-pub(super) fn run(global: &Global, flags: LoadFlags) -> Result<u8, Failure> {
+pub(super) fn run(global: &Global, flags: &LoadFlags) -> Result<u8, Failure> {
     let platform =
         flags.platform.as_deref().map(str::parse::<Platform>).transpose().map_err(Failure::plain)?;
     let stdin = rustix::stdio::stdin();
@@ -15,18 +15,14 @@ pub(super) fn run(global: &Global, flags: LoadFlags) -> Result<u8, Failure> {
     let engine = super::engine(global)?;
     let options = LoadOptions { platform, ..LoadOptions::default() };
     let mut reader;
-    let input = match &flags.input {
-        Some(path) => {
-            std::fs::metadata(path).map_err(|e| Failure::plain(format!("open {}: {e}", path.display())))?;
-            Input::Path(path)
-        }
-        None => {
-            let owned = stdin
-                .try_clone_to_owned()
-                .map_err(|e| Failure::plain(format!("open standard input: {e}")))?;
-            reader = std::fs::File::from(owned);
-            Input::Reader(&mut reader)
-        }
+    let input = if let Some(path) = &flags.input {
+        std::fs::metadata(path).map_err(|e| Failure::plain(format!("open {}: {e}", path.display())))?;
+        Input::Path(path)
+    } else {
+        let owned =
+            stdin.try_clone_to_owned().map_err(|e| Failure::plain(format!("open standard input: {e}")))?;
+        reader = std::fs::File::from(owned);
+        Input::Reader(&mut reader)
     };
     let loaded = engine.load(input, &options, &mut |_| {})?;
     for image in loaded {

@@ -14,7 +14,7 @@ use crate::flags::{BenchCommand, Cli, Command, Global};
 pub(crate) fn dispatch(cli: Cli, started_ns: u64) -> Result<u8, Failure> {
     match cli.command {
         Command::Run(flags) => run::run(&cli.global, &flags, started_ns),
-        Command::Load(flags) => load::run(&cli.global, flags),
+        Command::Load(flags) => load::run(&cli.global, &flags),
         Command::Images(flags) => images::run(&cli.global, &flags),
         Command::Doctor(flags) => doctor::run(&cli.global, &flags),
         Command::Bench { what: BenchCommand::Startup(flags) } => crate::bench::run(&cli.global, &flags),

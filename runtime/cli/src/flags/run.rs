@@ -130,7 +130,7 @@ pub(crate) struct RunFlags {
     /// Sysctl options
     #[arg(long, value_name = "map", value_parser = value::label)]
     pub(crate) sysctl: Vec<(String, String)>,
-    /// Write the clocks and phases of the start as JSON to a file
+    /// Write the clocks and phases of the start as JSON to a file, - for STDERR
     #[arg(long, value_name = "file")]
     pub(crate) timings: Option<PathBuf>,
     /// Mount a tmpfs directory

@@ -3,6 +3,7 @@
 const UNITS: [&str; 6] = ["B", "kB", "MB", "GB", "TB", "PB"];
 
 /// `digits` significant digits: 8310000 with 3 is `8.31MB`. Trailing zeros go, as with Go's `%.3g`.
+#[expect(clippy::cast_precision_loss, reason = "at most four digits are shown")]
 pub(crate) fn decimal(bytes: u64, digits: usize) -> String {
     let mut value = bytes as f64;
     let mut unit = 0;

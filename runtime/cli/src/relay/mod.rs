@@ -170,13 +170,12 @@ impl Relay<'_> {
                         self.outgoing.request(&Request::Resize { rows: size.rows, cols: size.cols });
                     }
                 }
-                Caught::WindowChange => {}
                 Caught::Other(signal) if self.options.sig_proxy => {
                     self.outgoing.request(&Request::Signal { signal });
                 }
                 // Not forwarded: it ends us, and with us the container.
                 Caught::Other(signal) if signals::ends_a_process(signal) => self.end(signal),
-                Caught::Other(_) => {}
+                Caught::WindowChange | Caught::Other(_) => {}
             }
         }
         Ok(())

@@ -222,8 +222,11 @@ mod tests {
         [&header(kind, payload.len()).unwrap()[..], payload].concat()
     }
 
+    /// stdout, stderr, credit, notices.
+    type Parsed = (Vec<u8>, Vec<u8>, usize, Vec<String>);
+
     /// Everything that comes, however the stream is cut.
-    fn parsed(stream: &[u8], cut: usize) -> io::Result<(Vec<u8>, Vec<u8>, usize, Vec<String>)> {
+    fn parsed(stream: &[u8], cut: usize) -> io::Result<Parsed> {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
         let (mut stdout, mut stderr, mut credit, mut notices) = (vec![], vec![], 0, vec![]);

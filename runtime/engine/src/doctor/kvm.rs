@@ -5,13 +5,14 @@ use std::io;
 use kvm_bindings::{KVM_API_VERSION, kvm_userspace_memory_region};
 use kvm_ioctls::{Cap, Kvm, VcpuExit};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
-use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::Finding;
 use crate::error::Error;
 
 const DEVICE: &str = "/dev/kvm";
+const KVM_API: i32 = KVM_API_VERSION as i32;
+const BROKEN: &str = "this KVM is not usable; use --isolation=process";
 const MEMORY: usize = 4096;
 /// Guest physical address of the code.
 const START: u64 = 0x1000;
@@ -28,13 +29,22 @@ const NEEDED: [(Cap, &str); 6] = [
     (Cap::ExtCpuid, "KVM_CAP_EXT_CPUID"),
 ];
 
-/// Why `--isolation=vm` cannot even begin here; None when the device opens.
+/// Why `--isolation=vm` cannot even begin here; None when the device opens and is KVM. Two system calls, because
+/// every start asks.
 pub(crate) fn open_error() -> Option<Error> {
-    let opened = rustix::fs::open(DEVICE, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
-    opened.err().map(|errno| {
-        let (cause, remedy) = explain(errno);
-        Error::VmUnusable { cause, remedy }
-    })
+    let (cause, remedy) = open().err()?;
+    Some(Error::VmUnusable { cause, remedy })
+}
+
+fn open() -> Result<Kvm, (String, &'static str)> {
+    let kvm = Kvm::new().map_err(|e| explain(Errno::from_raw_os_error(e.errno())))?;
+    match kvm.get_api_version() {
+        KVM_API => Ok(kvm),
+        version if version < 0 => {
+            Err((format!("{DEVICE} is not KVM"), "put the real device there, or use --isolation=process"))
+        }
+        version => Err((format!("{DEVICE} has API version {version}, not {KVM_API}"), BROKEN)),
+    }
 }
 
 fn explain(errno: Errno) -> (String, &'static str) {
@@ -68,12 +78,7 @@ pub(super) fn examine() -> Finding {
 }
 
 fn probe() -> Result<(), (String, &'static str)> {
-    const BROKEN: &str = "this KVM is not usable; use --isolation=process";
-    let kvm = Kvm::new().map_err(|e| explain(Errno::from_raw_os_error(e.errno())))?;
-    let version = kvm.get_api_version();
-    if u32::try_from(version) != Ok(KVM_API_VERSION) {
-        return Err((format!("{DEVICE} has API version {version}, not {KVM_API_VERSION}"), BROKEN));
-    }
+    let kvm = open()?;
     if let Some((_, name)) = NEEDED.iter().find(|(cap, _)| !kvm.check_extension(*cap)) {
         return Err((format!("{DEVICE} does not have {name}"), "use a newer kernel, or --isolation=process"));
     }

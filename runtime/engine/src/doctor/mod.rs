@@ -7,6 +7,7 @@ mod user_namespace;
 use std::path::Path;
 
 use crate::cgroup::Hierarchy;
+use crate::error::Error;
 use crate::installation::Installation;
 use crate::paths::Paths;
 
@@ -52,7 +53,7 @@ pub fn examine(paths: &Paths, installation: &Installation) -> Vec<Finding> {
     match paths.prepare() {
         Ok(()) => findings.push(overlay::examine(paths)),
         Err(e) => {
-            findings.push(Finding::fail("data root", e.to_string(), "run as root, or choose another --root"))
+            findings.push(Finding::fail("data root", e.to_string(), "run as root, or choose another --root"));
         }
     }
     findings.push(user_namespace::examine());
@@ -90,6 +91,9 @@ fn files(installation: &Installation) -> Vec<Finding> {
                 Ok(()) => Finding::ok(subject, path.display().to_string()),
                 Err(why) => Finding::fail(subject, format!("{}: {why}", path.display()), reinstall),
             },
+            Err(Error::NotInstalled { name, looked, .. }) => {
+                Finding::fail(subject, format!("{name} is not in {looked}"), reinstall)
+            }
             Err(e) => Finding::fail(subject, e.to_string(), reinstall),
         }
     };

@@ -180,7 +180,7 @@ mod tests {
 
     fn with_sysctl(key: &str, isolation: Isolation) -> Request {
         let sysctls = [(key.to_owned(), "1".to_owned())].into();
-        Request { sysctls, isolation, ..Request::default() }
+        Request { isolation, sysctls, ..Request::default() }
     }
 
     #[rstest]

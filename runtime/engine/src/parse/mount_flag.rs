@@ -5,6 +5,7 @@ use super::size;
 
 /// The fields as they come, before it is known which type they must fit.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "what was seen of one flag")]
 struct Fields {
     kind: Option<String>,
     source: Option<String>,
