@@ -16,7 +16,7 @@ use crate::cmdline;
 use crate::config::VmConfig;
 use crate::control::ExitReason;
 use crate::legacy::console::Ring;
-use crate::memory::{self, prefault::prefault};
+use crate::memory;
 use crate::vcpu::{self, Buses, Request, Shared};
 use crate::virtio::GuestRam;
 use crate::virtio::mmio::MmioTransport;
@@ -90,11 +90,10 @@ impl Machine {
             initramfs: &initramfs,
             initramfs_path: &config.initramfs,
         };
-        let loaded = boot::load(&memory, &images, &line, config.vcpus)?;
+        let entry = boot::load(&memory, &images, &line, config.vcpus)?;
         let fds = create_vcpus(&kvm, &vm, config.vcpus)?;
         if let Some(first) = fds.first() {
-            registers::setup_boot_cpu(first, &memory, loaded.entry)?;
-            prefault(&kvm, first, &loaded.code);
+            registers::setup_boot_cpu(first, &memory, entry)?;
         }
 
         let shared = Arc::new(Shared::new()?);

@@ -1,91 +1,84 @@
-//! Puts pieces of a file into guest RAM: whole pages are mapped copy-on-write, the edges are copied.
+//! Puts pieces of a file into guest RAM: mapped from the page cache, copied into the guest's own huge pages.
 //!
-//! The caller has checked the range against the file's size. A file that shrinks afterwards would raise SIGBUS
-//! on access; the kernel and the initramfs are installed files of the host and trusted not to.
+//! A guest that runs on the file's pages themselves saves nothing: Linux patches its code while it boots, so that
+//! nearly every page is copied after all, one at a time and with two faults for each. Measured on a 6.12 kernel of
+//! 17 MiB in the lab (debugfs, kvm/pf_taken): 5129 faults with the kernel's pages mapped, 23 with this.
+//!
+//! The caller has checked the range against the file's size. A file that shrinks at the same moment would raise
+//! SIGBUS; the kernel and the initramfs are installed files of the host and trusted not to.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::FileExt;
+use std::ptr;
 
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend};
 
 use crate::virtio::GuestRam;
 
 const PAGE: u64 = 4096;
+/// Copies of this size use the processor's wide registers; longer ones its string instructions, which are slow in
+/// emulated and nested machines.
+const CHUNK: usize = 256;
 
-/// How bytes get from the file into guest RAM.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
-    /// Page cache pages, shared until the guest writes them.
-    Map,
-    /// A private copy, which can live in huge pages.
-    Copy,
+/// Part of a file in this process's memory, read-only.
+struct Mapping {
+    address: *mut libc::c_void,
+    len: usize,
+}
+
+impl Mapping {
+    /// `offset` is a multiple of the page size.
+    fn new(file: &File, offset: u64, len: usize) -> io::Result<Self> {
+        let offset = libc::off_t::try_from(offset).map_err(|_| outside())?;
+        let flags = libc::MAP_PRIVATE | libc::MAP_POPULATE;
+        // SAFETY: a new mapping at an address of the kernel's choice.
+        let address =
+            unsafe { libc::mmap(ptr::null_mut(), len, libc::PROT_READ, flags, file.as_raw_fd(), offset) };
+        if address == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Self { address, len })
+    }
+
+    fn bytes(&self) -> &[u8] {
+        // SAFETY: the mapping is `len` bytes long, lives as long as `self` and is never written.
+        unsafe { std::slice::from_raw_parts(self.address.cast(), self.len) }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: our own mapping, to which no reference is left.
+        unsafe { libc::munmap(self.address, self.len) };
+    }
 }
 
 /// Makes `len` bytes at `offset` of `file` appear at guest address `to`.
 ///
 /// # Errors
 /// If the range is not in guest RAM or not in the file.
-pub fn place(
-    memory: &GuestRam,
-    file: &File,
-    offset: u64,
-    len: u64,
-    to: GuestAddress,
-    method: Method,
-) -> io::Result<()> {
-    let end = to.0.checked_add(len).ok_or_else(outside)?;
-    let first_page = to.0.next_multiple_of(PAGE);
-    let last_page = end - end % PAGE;
-    if method == Method::Copy || offset % PAGE != to.0 % PAGE || first_page >= last_page {
-        return copy(memory, file, offset, len, to);
-    }
-    let head = first_page - to.0;
-    let body = last_page - first_page;
-    copy(memory, file, offset, head, to)?;
-    map(memory, file, offset + head, body, GuestAddress(first_page))?;
-    copy(memory, file, offset + head + body, end - last_page, GuestAddress(last_page))
-}
-
-fn outside() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, "outside of guest memory")
-}
-
-fn copy(memory: &GuestRam, file: &File, mut offset: u64, len: u64, to: GuestAddress) -> io::Result<()> {
+pub fn place(memory: &GuestRam, file: &File, offset: u64, len: u64, to: GuestAddress) -> io::Result<()> {
     if len == 0 {
         return Ok(());
     }
-    let len = usize::try_from(len).map_err(|_| outside())?;
-    for slice in memory.get_slices(to, len) {
-        let slice = slice.map_err(|_| outside())?;
-        let guard = slice.ptr_guard_mut();
-        // SAFETY: the slice is a live part of guest RAM of that length; no guest runs yet, so nothing else writes it.
-        let bytes = unsafe { std::slice::from_raw_parts_mut(guard.as_ptr(), slice.len()) };
-        file.read_exact_at(bytes, offset)?;
-        offset += slice.len() as u64;
+    let size = usize::try_from(len).map_err(|_| outside())?;
+    let end = offset.checked_add(len).ok_or(io::ErrorKind::UnexpectedEof)?;
+    if end > file.metadata()?.len() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    let target = memory.get_slice(to, size).map_err(|_| outside())?;
+    let lead = offset % PAGE;
+    let mapping = Mapping::new(file, offset - lead, size + lead as usize)?;
+    let source = mapping.bytes().get(lead as usize..).unwrap_or_default();
+    for (at, chunk) in (0..).step_by(CHUNK).zip(source.chunks(CHUNK)) {
+        target.subslice(at, chunk.len()).map_err(|_| outside())?.copy_from(chunk);
     }
     Ok(())
 }
 
-fn map(memory: &GuestRam, file: &File, offset: u64, len: u64, to: GuestAddress) -> io::Result<()> {
-    let size = usize::try_from(len).map_err(|_| outside())?;
-    let slice = memory.get_slice(to, size).map_err(|_| outside())?;
-    let offset = libc::off_t::try_from(offset).map_err(|_| outside())?;
-    let guard = slice.ptr_guard_mut();
-    // SAFETY: the target is exactly `size` bytes of guest RAM that we own, page aligned on both sides; replacing
-    // the pages keeps every address valid.
-    let mapped = unsafe {
-        libc::mmap(
-            guard.as_ptr().cast(),
-            size,
-            libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_PRIVATE | libc::MAP_FIXED | libc::MAP_NORESERVE,
-            file.as_raw_fd(),
-            offset,
-        )
-    };
-    if mapped == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
+fn outside() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "outside of guest memory")
 }
 
 /// Writes `bytes` at `to`.
@@ -100,6 +93,7 @@ pub fn write(memory: &GuestRam, bytes: &[u8], to: u64) -> io::Result<()> {
 mod tests {
     use super::*;
     use std::io::Write;
+    use std::os::unix::fs::FileExt;
 
     fn pattern(len: usize) -> (Vec<u8>, File) {
         let bytes: Vec<u8> = (0..len).map(|i| (i * 7 + i / 256) as u8).collect();
@@ -108,10 +102,10 @@ mod tests {
         (bytes, file)
     }
 
-    fn check(offset: u64, len: u64, to: u64, method: Method) {
+    fn check(offset: u64, len: u64, to: u64) {
         let (bytes, file) = pattern(20_000);
         let memory = crate::memory::allocate(1 << 20).unwrap();
-        place(&memory, &file, offset, len, GuestAddress(to), method).unwrap();
+        place(&memory, &file, offset, len, GuestAddress(to)).unwrap();
         let mut seen = vec![0; len as usize + 64];
         memory.read_slice(&mut seen, GuestAddress(to)).unwrap();
         assert_eq!(seen[..len as usize], bytes[offset as usize..(offset + len) as usize]);
@@ -120,20 +114,18 @@ mod tests {
 
     #[test]
     fn aligned_and_unaligned_pieces_arrive_exactly() {
-        for method in [Method::Map, Method::Copy] {
-            check(0, 8192, 0x1000, method);
-            check(4096, 10_000, 0x2000, method);
-            check(100, 9000, 0x3064, method);
-            check(5, 9000, 0x4000, method);
-            check(4096, 12, 0x5000, method);
-        }
+        check(0, 8192, 0x1000);
+        check(4096, 10_000, 0x2000);
+        check(100, 9000, 0x3064);
+        check(5, 9000, 0x4000);
+        check(4096, 12, 0x5000);
     }
 
     #[test]
     fn writes_do_not_reach_the_file() {
         let (bytes, file) = pattern(8192);
         let memory = crate::memory::allocate(1 << 20).unwrap();
-        place(&memory, &file, 0, 8192, GuestAddress(0x1000), Method::Map).unwrap();
+        place(&memory, &file, 0, 8192, GuestAddress(0x1000)).unwrap();
         memory.write_slice(&[0xff; 16], GuestAddress(0x1000)).unwrap();
         let mut kept = [0; 16];
         file.read_exact_at(&mut kept, 0).unwrap();
@@ -144,8 +136,8 @@ mod tests {
     fn ranges_outside_memory_or_file_are_errors() {
         let (_, file) = pattern(8192);
         let memory = crate::memory::allocate(1 << 20).unwrap();
-        assert!(place(&memory, &file, 0, 8192, GuestAddress(0xff_000), Method::Map).is_err());
-        assert!(place(&memory, &file, 0, 8192, GuestAddress(u64::MAX - 4096), Method::Copy).is_err());
-        assert!(place(&memory, &file, 4096, 8192, GuestAddress(0x1001), Method::Copy).is_err());
+        assert!(place(&memory, &file, 0, 8192, GuestAddress(0xff_000)).is_err());
+        assert!(place(&memory, &file, 0, 8192, GuestAddress(u64::MAX - 4096)).is_err());
+        assert!(place(&memory, &file, 4096, 8192, GuestAddress(0x1001)).is_err());
     }
 }

@@ -4,7 +4,6 @@
 //! Refuses to grow, to move and to be shared with another process.
 
 pub mod file;
-pub mod prefault;
 
 use kvm_bindings::kvm_userspace_memory_region;
 use kvm_ioctls::VmFd;

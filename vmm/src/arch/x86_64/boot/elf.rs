@@ -16,7 +16,6 @@ const MAX_NOTES: u64 = 64 * 1024;
 
 const PT_LOAD: u32 = 1;
 const PT_NOTE: u32 = 4;
-const PF_W: u32 = 2;
 const EM_X86_64: u16 = 62;
 
 #[derive(Debug, thiserror::Error)]
@@ -40,8 +39,6 @@ pub(super) struct Segment {
     pub(super) file_size: u64,
     /// Guest physical.
     pub(super) address: u64,
-    /// The kernel writes it: not only code and constants.
-    pub(super) writable: bool,
     memory_size: u64,
 }
 
@@ -160,7 +157,6 @@ fn segment(program: &ProgramHeader, have: u64) -> Result<Option<Segment>, Error>
         offset: program.offset,
         file_size: program.file_size,
         address: program.physical_address,
-        writable: program.flags & PF_W != 0,
         memory_size: program.memory_size,
     }))
 }

@@ -9,13 +9,12 @@ mod start_info;
 
 use std::fs::File;
 use std::io;
-use std::ops::Range;
 use std::path::Path;
 
 use vm_memory::{GuestAddress, GuestMemoryBackend};
 
 use super::{layout, mptable};
-use crate::memory::file::{self, Method};
+use crate::memory::file;
 use crate::virtio::GuestRam;
 
 #[derive(Debug, thiserror::Error)]
@@ -43,20 +42,11 @@ pub struct Images<'a> {
     pub initramfs_path: &'a Path,
 }
 
-/// A machine that is ready to run.
-#[derive(Debug)]
-pub struct Loaded {
-    /// 32-bit PVH entry point.
-    pub entry: u64,
-    /// Kernel code and constants: pages of the file's that the guest reads first of all and never writes.
-    pub code: Vec<Range<u64>>,
-}
-
-/// Fills guest RAM for a boot with `cpus` processors.
+/// Fills guest RAM for a boot with `cpus` processors; returns the 32-bit entry point.
 ///
 /// # Errors
 /// If a file is damaged, or something does not fit.
-pub fn load(memory: &GuestRam, images: &Images<'_>, cmdline: &str, cpus: u8) -> Result<Loaded, Error> {
+pub fn load(memory: &GuestRam, images: &Images<'_>, cmdline: &str, cpus: u8) -> Result<u64, Error> {
     let kernel_error =
         |reason: String| Error::Kernel { path: images.kernel_path.display().to_string(), reason };
     let kernel = elf::parse(images.kernel).map_err(|e| kernel_error(e.to_string()))?;
@@ -73,9 +63,7 @@ pub fn load(memory: &GuestRam, images: &Images<'_>, cmdline: &str, cpus: u8) -> 
     }
     for segment in &kernel.segments {
         let to = GuestAddress(segment.address);
-        // What is written would be copied page by page, each with two faults; at once it fits huge pages.
-        let method = if segment.writable { Method::Copy } else { Method::Map };
-        file::place(memory, images.kernel, segment.offset, segment.file_size, to, method)
+        file::place(memory, images.kernel, segment.offset, segment.file_size, to)
             .map_err(|e| kernel_error(format!("cannot be read into guest memory: {e}")))?;
     }
 
@@ -88,7 +76,7 @@ pub fn load(memory: &GuestRam, images: &Images<'_>, cmdline: &str, cpus: u8) -> 
         let needed = (kernel.end() + size).div_ceil(1 << 20) + 1;
         return Err(Error::TooSmall { path: images.initramfs_path.display().to_string(), needed, mib });
     }
-    file::place(memory, images.initramfs, 0, size, GuestAddress(start), Method::Copy)
+    file::place(memory, images.initramfs, 0, size, GuestAddress(start))
         .map_err(|e| initramfs_error(format!("cannot be read into guest memory: {e}")))?;
 
     let mut line = cmdline.as_bytes().to_vec();
@@ -101,14 +89,7 @@ pub fn load(memory: &GuestRam, images: &Images<'_>, cmdline: &str, cpus: u8) -> 
     put(&mptable::floating_pointer(), layout::MP_POINTER)?;
     put(&mptable::table(cpus), layout::MP_TABLE)?;
     start_info::write(memory, start, size).map_err(Error::Write)?;
-    let page = |at: u64| at & !0xfff;
-    let code = kernel
-        .segments
-        .iter()
-        .filter(|segment| !segment.writable)
-        .map(|segment| page(segment.address)..page(segment.end()))
-        .collect();
-    Ok(Loaded { entry: kernel.entry, code })
+    Ok(kernel.entry)
 }
 
 /// End of RAM below the device hole.
