@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::image::{CONFIG, INDEX, LAYER, Layout, MANIFEST, Setup, Tar, archive, gzip, list};
-use crate::{Digest, Error, Input, LoadOptions, Reference};
+use crate::{Digest, Error, Input, LoadOptions, Progress, Reference};
 
 fn layer(name: &str) -> Vec<u8> {
     Tar::new().directory("d/", 0o750).file(&format!("d/{name}"), name).end()
@@ -52,6 +52,27 @@ fn every_compression_of_archive_and_layer_gives_the_same_layer() {
         setup.load(&compress(&layout.tar())).unwrap_or_else(|error| panic!("{name}: {error}"));
         let image = setup.store.resolve(&setup.conn, "app").unwrap();
         assert_eq!(std::fs::read(image.layer_dirs[0].join("d/file")).unwrap(), b"file", "{name}");
+    }
+}
+
+#[test]
+fn progress_tells_of_every_layer_to_its_end() {
+    let setup = Setup::new();
+    let layers = [layer("one"), layer("two")];
+    let archive = Layout::new().image("app", &layers).tar();
+    let mut heard = Vec::new();
+    let mut progress = |event| heard.push(event);
+    let options = LoadOptions::default();
+    setup.store.load(&setup.conn, Input::Reader(&mut &archive[..]), &options, &mut progress).unwrap();
+    for layer in &layers {
+        let (diff_id, total) = (Digest::sha256(layer), layer.len() as u64);
+        let whole = Progress::Layer { diff_id: diff_id.clone(), bytes: total, total };
+        let read = heard.iter().position(|event| *event == whole).unwrap();
+        let done = heard
+            .iter()
+            .position(|event| *event == Progress::LayerDone { diff_id: diff_id.clone() })
+            .unwrap();
+        assert!(read < done);
     }
 }
 
