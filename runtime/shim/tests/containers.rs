@@ -5,7 +5,10 @@
 
 mod support;
 
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
+
+use oci_spec::runtime::{Mount, MountBuilder};
 
 use sandbox_shim::plan::IsolationPlan;
 use sandbox_shim::wire::{Exit, Request};
@@ -183,4 +186,65 @@ fn a_killed_supervisor_leaves_no_process() {
         std::thread::sleep(Duration::from_millis(20));
     }
     std::fs::remove_dir(&cgroup).unwrap();
+}
+
+fn bind(destination: &str, source: &std::path::Path, options: &[&str]) -> Mount {
+    MountBuilder::default()
+        .destination(destination)
+        .typ("bind")
+        .source(source)
+        .options(options.iter().map(|&option| option.to_owned()).collect::<Vec<_>>())
+        .build()
+        .unwrap()
+}
+
+#[test]
+fn volumes_are_seen_on_both_sides_and_read_only_ones_stay_as_they_are() {
+    let directory = tempfile::tempdir_in("/dev/shm").unwrap();
+    let path = |name: &str| directory.path().join(name);
+    for name in ["rw", "ro"] {
+        std::fs::create_dir(path(name)).unwrap();
+        std::fs::write(path(name).join("given"), name).unwrap();
+    }
+    std::fs::write(path("single"), "single\n").unwrap();
+    for owned in ["rw", "rw/given", "single"] {
+        std::os::unix::fs::chown(path(owned), Some(33), Some(34)).unwrap();
+    }
+    let script = "cat /rw/given /ro/given /etc/one; stat -c %u:%g /rw/given; echo new > /rw/new; \
+                  echo no 2>/dev/null > /ro/given || echo refused; echo more >> /etc/one; hostname; cat /etc/hosts";
+    let outcome = run(&["sh", "-c", script], |plan| {
+        std::fs::write(plan.container_dir.join("hosts"), "127.0.0.1 here\n").unwrap();
+        plan.spec.set_hostname(Some("here".into()));
+        plan.user = "web".into();
+        let hosts = plan.container_dir.join("hosts");
+        plan.spec.mounts_mut().get_or_insert_default().extend([
+            bind("/rw", &path("rw"), &["rbind"]),
+            bind("/ro", &path("ro"), &["rbind", "ro"]),
+            bind("/etc/one", &path("single"), &["bind"]),
+            bind("/etc/hosts", &hosts, &["rbind"]),
+        ]);
+    });
+    assert_eq!(outcome.text(), "rwrosingle\n33:34\nrefused\nhere\n127.0.0.1 here\n", "{outcome:?}");
+    assert_eq!(std::fs::read_to_string(path("rw").join("new")).unwrap(), "new\n");
+    let owner = std::fs::metadata(path("rw").join("new")).unwrap();
+    assert_eq!((owner.uid(), owner.gid()), (33, 34));
+    assert_eq!(std::fs::read_to_string(path("single")).unwrap(), "single\nmore\n");
+    assert_eq!(std::fs::read_to_string(path("ro").join("given")).unwrap(), "ro");
+}
+
+#[test]
+fn what_a_container_writes_outlives_it_when_it_is_to_stay() {
+    let mut shim = Shim::start(
+        &["sh", "-c", "dd if=/dev/zero of=/big bs=1024 count=3000 2>/dev/null; echo x > /small"],
+        |plan| {
+            (plan.remove, plan.rootfs.volatile) = (false, false);
+        },
+    );
+    let mut outcome = Outcome::default();
+    shim.receive(&mut outcome, |_| false);
+    assert_eq!(outcome.code(), 0, "{outcome:?}");
+    let upper = &shim.plan.rootfs.upper;
+    assert_eq!(std::fs::metadata(upper.join("big")).unwrap().len(), 3_072_000);
+    assert_eq!(std::fs::read_to_string(upper.join("small")).unwrap(), "x\n");
+    shim.finish();
 }

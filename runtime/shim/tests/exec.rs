@@ -1,5 +1,5 @@
-//! More processes in a container of `--isolation=process`, through the trait that the supervisor uses. One test, because
-//! the container core clones and must be alone in its process. Needs root.
+//! More processes in a container, through the trait that the supervisor uses; which isolation is as for
+//! `containers.rs`. One test, because the container core clones and must be alone in its process. Needs root.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -10,7 +10,9 @@ use std::rc::Rc;
 
 use oci_spec::runtime as oci;
 use sandbox_shim::isolation::process::ProcessIsolation;
+use sandbox_shim::isolation::vm::VmIsolation;
 use sandbox_shim::isolation::{Exec, Isolation, Process, Running, Start, Stdio};
+use sandbox_shim::plan::IsolationPlan;
 use sandbox_shim::rootfs;
 use sandbox_shim::stamps::Stamps;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -38,11 +40,51 @@ async fn outcome(process: Process, input: &[u8]) -> (String, String, u8) {
     (output, error, process.exited.await.unwrap().code)
 }
 
+/// What holds for processes in any container.
+async fn processes_join_a_container_and_end_apart_from_it<I: Isolation>(isolation: I, start: Start<'_>) {
+    let (container, init) = isolation.start(start).await.unwrap();
+
+    let pipes = Stdio { terminal: None, stdin: true };
+    let script =
+        "while ! [ -e /tmp/mark ]; do sleep 0.01; done; id -u; echo $HOME; cat; echo err >&2; exit 3";
+    let process = container.exec(exec("a", &["sh", "-c", script], pipes)).await.unwrap();
+    let expected = ("33\n/home/web\nhello".to_owned(), "err\n".to_owned(), 3);
+    assert_eq!(outcome(process, b"hello").await, expected);
+
+    let terminal = Stdio { terminal: Some((30, 100)), stdin: true };
+    let waits =
+        &["sh", "-c", "stty size; trap 'stty size; exit 4' WINCH; echo ready; while :; do sleep 0.05; done"];
+    let mut process = container.exec(exec("t", waits, terminal)).await.unwrap();
+    let mut seen = String::new();
+    while !seen.contains("ready") {
+        let mut chunk = [0; 256];
+        let length = process.streams.output.read(&mut chunk).await.unwrap();
+        seen.push_str(std::str::from_utf8(&chunk[..length]).unwrap());
+    }
+    let taken = container.exec(exec("t", &["true"], pipes)).await.unwrap_err();
+    assert!(taken.message.contains("taken"), "{taken}");
+    container.resize("t", 31, 101).await.unwrap();
+    process.streams.output.read_to_string(&mut seen).await.unwrap();
+    assert_eq!(seen, "30 100\r\nready\r\n31 101\r\n");
+    assert_eq!(process.exited.await.unwrap().code, 4);
+
+    let process = container.exec(exec("s", &["sleep", "1000"], Stdio::default())).await.unwrap();
+    container.signal("s", libc::SIGTERM).await.unwrap();
+    assert_eq!(process.exited.await.unwrap().code, 143);
+    container.signal("s", libc::SIGTERM).await.unwrap();
+
+    let missing = container.exec(exec("m", &["/nope"], pipes)).await.unwrap_err();
+    assert_eq!(missing.exit_code, 127, "{missing}");
+    let stats = container.stats().await.unwrap();
+    assert!(stats.cpu_usage_usec.is_some_and(|time| time > 0), "{stats:?}");
+
+    assert_eq!(outcome(init, b"").await.2, 9);
+    container.stop(true).await.unwrap();
+}
+
 #[test]
-fn processes_join_a_container_and_end_apart_from_it() {
-    let directory =
-        tempfile::tempdir_in(if std::path::Path::new("/dev/shm").exists() { "/dev/shm" } else { "/tmp" })
-            .unwrap();
+fn more_processes_in_a_container() {
+    let directory = tempfile::tempdir_in("/dev/shm").unwrap();
     let plan = plan::plan(directory.path(), &["sh", "-c", "echo > /tmp/mark; cat; exit 9"]);
     rootfs::enter_namespace().unwrap();
     let overlay = rootfs::mount(&plan.rootfs, &plan.run_dir).unwrap();
@@ -50,47 +92,15 @@ fn processes_join_a_container_and_end_apart_from_it() {
     tokio::task::LocalSet::new().block_on(&runtime, async {
         let stamps = Rc::new(Stamps::default());
         let start = Start { plan: &plan, rootfs: overlay, stamps: &stamps };
-        let (container, init) = ProcessIsolation.start(start).await.unwrap();
-
-        let pipes = Stdio { terminal: None, stdin: true };
-        let script =
-            "while ! [ -e /tmp/mark ]; do sleep 0.01; done; id -u; echo $HOME; cat; echo err >&2; exit 3";
-        let process = container.exec(exec("a", &["sh", "-c", script], pipes)).await.unwrap();
-        let expected = ("33\n/home/web\nhello".to_owned(), "err\n".to_owned(), 3);
-        assert_eq!(outcome(process, b"hello").await, expected);
-
-        let terminal = Stdio { terminal: Some((30, 100)), stdin: true };
-        let waits = &[
-            "sh",
-            "-c",
-            "stty size; trap 'stty size; exit 4' WINCH; echo ready; while :; do sleep 0.05; done",
-        ];
-        let mut process = container.exec(exec("t", waits, terminal)).await.unwrap();
-        let mut seen = String::new();
-        while !seen.contains("ready") {
-            let mut chunk = [0; 256];
-            let length = process.streams.output.read(&mut chunk).await.unwrap();
-            seen.push_str(std::str::from_utf8(&chunk[..length]).unwrap());
+        match &plan.isolation {
+            IsolationPlan::Process => {
+                processes_join_a_container_and_end_apart_from_it(ProcessIsolation, start).await;
+            }
+            IsolationPlan::Vm(vm) => {
+                let isolation = VmIsolation { plan: vm, stamps: Rc::clone(&stamps) };
+                processes_join_a_container_and_end_apart_from_it(isolation, start).await;
+            }
         }
-        let taken = container.exec(exec("t", &["true"], pipes)).await.unwrap_err();
-        assert!(taken.message.contains("taken"), "{taken}");
-        container.resize("t", 31, 101).await.unwrap();
-        process.streams.output.read_to_string(&mut seen).await.unwrap();
-        assert_eq!(seen, "30 100\r\nready\r\n31 101\r\n");
-        assert_eq!(process.exited.await.unwrap().code, 4);
-
-        let process = container.exec(exec("s", &["sleep", "1000"], Stdio::default())).await.unwrap();
-        container.signal("s", libc::SIGTERM).await.unwrap();
-        assert_eq!(process.exited.await.unwrap().code, 143);
-        container.signal("s", libc::SIGTERM).await.unwrap();
-
-        let missing = container.exec(exec("m", &["/nope"], pipes)).await.unwrap_err();
-        assert_eq!(missing.exit_code, 127, "{missing}");
-        let stats = container.stats().await.unwrap();
-        assert!(stats.cpu_usage_usec.is_some_and(|time| time > 0), "{stats:?}");
-
-        assert_eq!(outcome(init, b"").await.2, 9);
-        container.stop(true).await.unwrap();
     });
     assert!(plan.cgroup.is_none_or(|cgroup| !cgroup.exists()));
 }

@@ -61,9 +61,7 @@ impl Shim {
     /// Starts a container that runs `arguments`, its plan changed by `change`.
     pub(crate) fn start(arguments: &[&str], change: impl FnOnce(&mut Plan)) -> Shim {
         // A tmpfs: the file system of the machine's own /tmp may not serve as an upper layer.
-        let directory =
-            tempfile::tempdir_in(if std::path::Path::new("/dev/shm").exists() { "/dev/shm" } else { "/tmp" })
-                .unwrap();
+        let directory = tempfile::tempdir_in("/dev/shm").unwrap();
         let mut plan = plan::plan(directory.path(), arguments);
         change(&mut plan);
         let file = plan.run_dir.join("plan.json");

@@ -58,6 +58,8 @@ fn root_file_system(at: &Path) {
         "env",
         "wc",
         "dd",
+        "stat",
+        "hostname",
     ] {
         std::os::unix::fs::symlink("busybox", at.join("bin").join(name)).unwrap();
     }
