@@ -217,7 +217,14 @@ fn root_plan(
         return Err(Error::spec(format!("root.path {} is not a directory", path.display())));
     }
     let tree = if own_mounts { copy(&path, true, &[])? } else { None };
-    Ok(RootPlan { tree, readonly: root.readonly().unwrap_or(false), propagation: spread, no_pivot, path })
+    Ok(RootPlan {
+        tree,
+        readonly: root.readonly().unwrap_or(false),
+        propagation: spread,
+        no_pivot,
+        path,
+        outside: None,
+    })
 }
 
 /// The cgroup with its limits and device rules in force, before anything runs in it.

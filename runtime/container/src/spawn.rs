@@ -66,6 +66,11 @@ fn explain(errno: Errno, flags: u64) -> Error {
             feature: "another namespace".to_owned(),
             reason: "the limit in /proc/sys/user is reached; raise it or end containers".to_owned(),
         },
+        Errno::PERM if flags & libc::CLONE_NEWUSER as u64 != 0 => Error::Unavailable {
+            feature: "a user namespace".to_owned(),
+            reason: "the kernel does not permit it: we are in a chroot, or user.max_user_namespaces is 0"
+                .to_owned(),
+        },
         errno => Error::System {
             doing: format!("clone the container's init (flags {flags:#x})"),
             errno: errno.raw_os_error(),

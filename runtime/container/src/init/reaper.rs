@@ -99,12 +99,17 @@ fn erase_origin(proc: BorrowedFd<'_>, title: &str) {
     if arg_start == 0 || arg_end <= arg_start || env_end < env_start {
         return;
     }
-    // SAFETY: the kernel says where this process's own argument strings lie; they are plain writable stack
-    // memory that nothing reads any more.
-    let args = unsafe { std::slice::from_raw_parts_mut(arg_start as *mut u8, arg_end - arg_start) };
-    args.fill(0);
-    let room = args.len() - 1;
-    args.iter_mut().zip(title.bytes().take(room)).for_each(|(to, from)| *to = from);
-    // SAFETY: as above, for the environment.
-    unsafe { std::slice::from_raw_parts_mut(env_start as *mut u8, env_end - env_start) }.fill(0);
+    // A title that is longer than the arguments goes on in the environment, which follows them: the kernel shows
+    // it up to its NUL then, as it does for setproctitle.
+    let end = if env_start == arg_end { env_end } else { arg_end };
+    // SAFETY: the kernel says where this process's own strings lie; they are plain writable stack memory that
+    // nothing reads any more.
+    let area = unsafe { std::slice::from_raw_parts_mut(arg_start as *mut u8, end - arg_start) };
+    area.fill(0);
+    let room = area.len() - 1;
+    area.iter_mut().zip(title.bytes().take(room)).for_each(|(to, from)| *to = from);
+    if end != env_end {
+        // SAFETY: as above, for an environment that lies elsewhere.
+        unsafe { std::slice::from_raw_parts_mut(env_start as *mut u8, env_end - env_start) }.fill(0);
+    }
 }

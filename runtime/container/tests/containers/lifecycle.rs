@@ -152,14 +152,17 @@ fn taken_over_by_another_process() {
 }
 
 /// Runs `body` in a child process of this one that then waits to be killed; gives its PID once `body` is through.
-fn in_a_supervisor(body: impl FnOnce()) -> rustix::process::Pid {
+pub(crate) fn in_a_supervisor(body: impl FnOnce()) -> rustix::process::Pid {
     use std::io::{Read, Write};
     let (mut reader, mut writer) = std::io::pipe().expect("pipe");
     // SAFETY: this process has one thread; the child ends by signal.
     match unsafe { libc::fork() } {
         0 => {
             drop(reader);
-            body();
+            if std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).is_err() {
+                // SAFETY: the parent's copy of this process runs the rest of the tests.
+                unsafe { libc::_exit(1) };
+            }
             let _ = writer.write_all(b"x");
             loop {
                 // SAFETY: waits for a signal.

@@ -13,6 +13,8 @@ pub(crate) const TESTS: &[Test] = &[
     ("others::pids", pids),
     ("others::cpu", cpu),
     ("others::twenty_at_once", twenty_at_once),
+    ("others::where_pivot_root_cannot_be", where_pivot_root_cannot_be),
+    ("others::in_a_chroot", in_a_chroot),
 ];
 
 fn has(controller: &str) -> bool {
@@ -131,4 +133,48 @@ fn twenty_at_once() {
         container.delete().expect("deleted");
     }
     assert!(ids.iter().all(|id| !crate::support::cgroups().join(id).exists()));
+}
+
+/// Without pivot_root: what the container and who joins it see is the same, and nothing of the host.
+fn check_without_pivot(bundle: &Bundle, no_pivot: bool) {
+    let output = Output::new();
+    let spec =
+        spec(bundle, &["sh", "-c", "cut -d' ' -f5 /proc/self/mountinfo; ls /; echo listed; sleep 100"]);
+    let id = unique();
+    let mut container =
+        create(CreateOptions { no_pivot, stdio: output.stdio(), ..options(&id, &spec, bundle) })
+            .expect("created");
+    container.start().expect("started");
+    output.wait_for("listed");
+    let inside = Output::new();
+    let shell =
+        crate::support::process(&["sh", "-c", "cut -d' ' -f5 /proc/self/mountinfo; ls /; echo listed"]);
+    let process = container.exec(&shell, inside.stdio()).expect("exec");
+    assert_eq!(process.wait().expect("waited"), ExitStatus::Code(0));
+    container.delete().expect("deleted");
+    let (first, second) = (output.text(), inside.text());
+    assert_eq!(first, second);
+    let directories = "bin\ndev\netc\nproc\nroot\nsys\ntmp\nlisted\n";
+    assert!(first.ends_with(directories) && first.starts_with("/\n/proc\n/dev\n"), "{first}");
+}
+
+fn where_pivot_root_cannot_be() {
+    check_without_pivot(&Bundle::new(), true);
+}
+
+fn in_a_chroot() {
+    use rustix::mount::{MountPropagationFlags, mount_bind_recursive, mount_change};
+    let bundle = Bundle::new();
+    let jail = tempfile::tempdir().expect("dir");
+    let supervisor = crate::lifecycle::in_a_supervisor(|| {
+        // SAFETY: this child has one thread and shares no descriptors.
+        unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) }.expect("unshared");
+        mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).expect("private");
+        mount_bind_recursive("/", jail.path()).expect("bound");
+        rustix::process::chroot(jail.path()).expect("chroot");
+        rustix::process::chdir("/").expect("chdir");
+        check_without_pivot(&bundle, false);
+    });
+    rustix::process::kill_process(supervisor, rustix::process::Signal::KILL).expect("killed");
+    rustix::process::waitpid(Some(supervisor), rustix::process::WaitOptions::empty()).expect("waited");
 }
