@@ -9,8 +9,9 @@ use crate::arch::layout;
 /// * start-up: expedited RCU until init runs, no self tests, the host's random numbers are trusted.
 const ALWAYS: &str = "reboot=k panic=-1 no_timer_check tsc=reliable i8042.noaux i8042.nomux i8042.dumbkbd i8042.nopnp \
                       rcupdate.rcu_expedited=1 cryptomgr.notests random.trust_cpu=on swiotlb=noforce";
-/// Only emergencies reach the early console, where the monitor captures them.
-const QUIET: &str = "quiet earlycon=uart8250,io,0x3f8 keep_bootcon 8250.nr_uarts=0";
+/// Only emergencies, and all that a panic says, reach the early console, where the monitor captures them: each
+/// character is two exits.
+const QUIET: &str = "loglevel=3 earlycon=uart8250,io,0x3f8 keep_bootcon 8250.nr_uarts=0";
 const SERIAL: &str = "console=ttyS0 8250.nr_uarts=1 loglevel=7";
 
 /// The line for a machine with virtio devices on `irqs`, in the order of their MMIO windows.
@@ -40,6 +41,6 @@ mod tests {
             ),
             "{line}"
         );
-        assert!(!build(true, &[], "").contains("quiet"));
+        assert!(!build(true, &[], "").contains("keep_bootcon"));
     }
 }

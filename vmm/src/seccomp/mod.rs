@@ -6,6 +6,7 @@
 mod balloon;
 mod base;
 mod block;
+mod bpf;
 mod control;
 mod fs;
 mod net;
@@ -16,10 +17,9 @@ mod starter;
 mod vcpu;
 mod vsock;
 
-use std::collections::BTreeMap;
 use std::process;
 
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, SeccompRule, TargetArch};
+use rustix::thread::set_no_new_privs;
 
 use crate::thread::ThreadKind;
 use rule::Rule;
@@ -85,26 +85,16 @@ fn tables(filter: Filter) -> Vec<&'static [Rule]> {
     }
 }
 
-/// Compiles a filter; everything outside its tables raises SIGSYS.
-fn compile(filter: Filter) -> Result<BpfProgram, seccompiler::Error> {
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
-    let mut always = Vec::new();
-    for rule in tables(filter).into_iter().flatten() {
-        match rule.condition()? {
-            Some(condition) => rules.entry(rule.call()).or_default().push(condition),
-            None => always.push(rule.call()),
-        }
-    }
-    // A call without conditions in one table is free of those in another.
-    rules.extend(always.into_iter().map(|call| (call, Vec::new())));
-    let filter = SeccompFilter::new(rules, SeccompAction::Trap, SeccompAction::Allow, TargetArch::x86_64)?;
-    Ok(filter.try_into()?)
+/// The program of a filter; everything outside its tables raises SIGSYS.
+fn compile(filter: Filter) -> Vec<libc::sock_filter> {
+    bpf::compile(tables(filter).into_iter().flatten())
 }
 
 /// Puts the calling thread under `filter`; aborts the process if that fails.
 pub fn enter(filter: Filter) {
     report::install(filter.label());
-    if let Err(error) = compile(filter).and_then(|program| seccompiler::apply_filter(&program)) {
+    let installed = set_no_new_privs(true).map_err(Into::into).and_then(|()| bpf::install(&compile(filter)));
+    if let Err(error) = installed {
         eprintln!("sandbox-vmm: cannot install a seccomp filter: {error}");
         process::abort();
     }

@@ -1,8 +1,6 @@
 //! A line of a table.
 
 use libc::c_long;
-use seccompiler::{SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompRule};
-
 /// One allowed system call, perhaps only with a certain argument.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rule {
@@ -11,11 +9,11 @@ pub(super) struct Rule {
 }
 
 /// 32-bit comparison: the arguments we look at are ints.
-#[derive(Debug, Clone, Copy)]
-struct Argument {
-    index: u8,
-    mask: u32,
-    value: u32,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Argument {
+    pub(super) index: u8,
+    pub(super) mask: u32,
+    pub(super) value: u32,
 }
 
 /// Allows a call with any arguments.
@@ -38,14 +36,8 @@ impl Rule {
         self.call
     }
 
-    /// For the compiler; `None` without condition.
-    pub(super) fn condition(self) -> Result<Option<SeccompRule>, seccompiler::BackendError> {
-        let Some(Argument { index, mask, value }) = self.argument else { return Ok(None) };
-        let operator = match mask {
-            u32::MAX => SeccompCmpOp::Eq,
-            mask => SeccompCmpOp::MaskedEq(u64::from(mask)),
-        };
-        let condition = SeccompCondition::new(index, SeccompCmpArgLen::Dword, operator, u64::from(value))?;
-        SeccompRule::new(vec![condition]).map(Some)
+    /// The condition, if there is one.
+    pub(super) fn argument(self) -> Option<Argument> {
+        self.argument
     }
 }

@@ -55,7 +55,7 @@ fn call(number: i64, arguments: [i64; 3]) -> i64 {
 #[test]
 fn all_filters_compile_and_allow_no_execution_and_no_new_file() {
     for filter in ALL {
-        assert!(!compile(filter).unwrap().is_empty());
+        assert!(compile(filter).len() < 4096);
         let calls = calls(filter);
         for forbidden in [
             libc::SYS_execve,
