@@ -16,7 +16,6 @@ const NESTING: usize = 4;
 #[derive(Debug)]
 pub(crate) struct Candidate {
     names: Vec<Reference>,
-    descriptor: Descriptor,
     manifest: Manifest,
     blob: StagedBlob,
 }
@@ -48,12 +47,12 @@ pub(super) fn candidates(
     let mut candidates: Vec<Candidate> = Vec::new();
     for (name, group) in groups.drain(..) {
         let chosen = choose(group, platform)?;
-        let (descriptor, manifest, blob) = follow(source, chosen, platform, 0)?;
+        let (manifest, blob) = follow(source, &chosen, platform, 0)?;
         let known = candidates.iter().position(|candidate| candidate.blob.digest == blob.digest);
         match known.and_then(|at| candidates.get_mut(at)) {
             Some(candidate) => candidate.names.extend(name),
             None => {
-                candidates.push(Candidate { names: name.into_iter().collect(), descriptor, manifest, blob });
+                candidates.push(Candidate { names: name.into_iter().collect(), manifest, blob });
             }
         }
     }
@@ -67,7 +66,7 @@ pub(super) fn candidates(
 }
 
 pub(super) fn bring(source: &mut Source, candidate: Candidate) -> Result<Import> {
-    let Candidate { names, descriptor, manifest, blob } = candidate;
+    let Candidate { names, manifest, blob } = candidate;
     let limit = source.limits().document;
     check_size(&manifest.config, limit, "image config")?;
     let config_blob = source.layout_blob(&manifest.config.digest, manifest.config.size, "image config")?;
@@ -79,7 +78,6 @@ pub(super) fn bring(source: &mut Source, candidate: Candidate) -> Result<Import>
         document::check_layer_type(layer)?;
         layers.push(source.layout_blob(&layer.digest, layer.size, "layer")?);
     }
-    debug_assert_eq!(blob.digest, descriptor.digest);
     Ok(Import { names, manifest: blob, config_blob, config_bytes, config, layers, diff_ids })
 }
 
@@ -148,17 +146,17 @@ fn choose(descriptors: Vec<Descriptor>, platform: Option<&Platform>) -> Result<D
 /// Goes from an index to the manifest that suits best.
 fn follow(
     source: &mut Source,
-    descriptor: Descriptor,
+    descriptor: &Descriptor,
     platform: Option<&Platform>,
     depth: usize,
-) -> Result<(Descriptor, Manifest, StagedBlob)> {
+) -> Result<(Manifest, StagedBlob)> {
     let what = format!("manifest {}", descriptor.digest);
     let limit = source.limits().document;
-    check_size(&descriptor, limit, "manifest")?;
+    check_size(descriptor, limit, "manifest")?;
     let blob = source.layout_blob(&descriptor.digest, descriptor.size, "manifest")?;
     let bytes = blob.read(limit, &what)?;
     match document::parse(&bytes, &descriptor.media_type, &what)? {
-        Document::Manifest(manifest) => Ok((descriptor, manifest, blob)),
+        Document::Manifest(manifest) => Ok((manifest, blob)),
         Document::Index(_) if depth >= NESTING => {
             Err(Error::Limit { what: "the nesting of indexes".to_owned(), limit: NESTING.to_string() })
         }
@@ -167,7 +165,7 @@ fn follow(
             // Inside an index a platform is a promise: another one's image is not taken even if it is alone.
             let host = Platform::host();
             let chosen = choose(images, Some(platform.unwrap_or(&host)))?;
-            follow(source, chosen, platform, depth + 1)
+            follow(source, &chosen, platform, depth + 1)
         }
     }
 }
