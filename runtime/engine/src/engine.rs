@@ -4,7 +4,7 @@ use rusqlite::Connection;
 use sandbox_shim::plan::{Plan, Rootfs};
 use sandbox_shim::wire::Exit;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
@@ -27,6 +27,8 @@ use crate::state::{self};
 use crate::volumes;
 use crate::{id, name};
 
+/// The request, in the container's directory.
+const CONFIG: &str = "config.json";
 /// Seconds between the stop signal and SIGKILL, Docker's.
 const STOP_TIMEOUT_S: u32 = 10;
 /// How often a made-up name may be taken already.
@@ -104,7 +106,7 @@ impl Engine {
 
     /// Makes a container. Everything that can be refused is refused before anything is made.
     pub fn create(&mut self, request: &Request, image: &Defaults, size: Size) -> Result<Created> {
-        let host = Host::look();
+        let host = Host::look(&request.limits);
         isolation::check(request, &host)?;
         let isolation_plan = isolation::plan(request, &host, &self.installation)?;
         let id = id::generate()?;
@@ -162,8 +164,6 @@ impl Engine {
             error: None,
             run_dir: text(&run_dir)?,
             cgroup: cgroup.as_deref().map(text).transpose()?,
-            config: serde_json::to_string(request)
-                .map_err(|source| Error::Json { what: "the request".to_owned(), source })?,
         };
         self.make(container, &plan, request, &mounts, &uses, &files)
     }
@@ -192,8 +192,11 @@ impl Engine {
             private_dir(&plan.rootfs.work)?;
             let hostname = plan.spec.hostname().as_deref().unwrap_or_default();
             files.write(request, hostname)?;
+            write_json(&plan.container_dir.join(CONFIG), request)?;
             private_dir(&plan.run_dir)?;
-            write_plan(plan)
+            let path = plan.run_dir.join("plan.json");
+            write_json(&path, plan)?;
+            Ok(path)
         })();
         match filled {
             Ok(plan) => Ok(Created { container, lock, plan }),
@@ -314,21 +317,19 @@ fn end_of(exit: &Exit) -> End {
 }
 
 /// The upper directory's mode is the mode of the container's `/`.
-fn root_dir(path: &std::path::Path) -> Result<()> {
+fn root_dir(path: &Path) -> Result<()> {
     let mode = Mode::from_raw_mode(0o755);
     rustix::fs::mkdir(path, mode).map_err(Error::io("create directory", path))?;
     rustix::fs::chmod(path, mode).map_err(Error::io("change the mode of", path))
 }
 
-fn write_plan(plan: &Plan) -> Result<PathBuf> {
-    let path = plan.run_dir.join("plan.json");
-    let json =
-        serde_json::to_vec(plan).map_err(|source| Error::Json { what: "the plan".to_owned(), source })?;
-    std::fs::write(&path, json).map_err(Error::io("write", &path))?;
-    Ok(path)
+fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<()> {
+    let json = serde_json::to_vec(value)
+        .map_err(|source| Error::Json { what: path.display().to_string(), source })?;
+    std::fs::write(path, json).map_err(Error::io("write", path))
 }
 
-fn text(path: &std::path::Path) -> Result<String> {
+fn text(path: &Path) -> Result<String> {
     path.to_str().map(str::to_owned).ok_or_else(|| {
         Error::invalid(format!("{} is not UTF-8; choose another --root or --run-root", path.display()))
     })

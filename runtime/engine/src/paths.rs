@@ -3,10 +3,9 @@
 //! Both are private to root (mode 0700). A path that already is a symbolic link, or belongs to somebody
 //! else, or that others may write, is refused: who owns the directory owns every container in it.
 
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FileType, Mode};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
@@ -84,8 +83,10 @@ pub(crate) fn private_dir(path: &Path) -> Result<()> {
 }
 
 fn check(path: &Path) -> Result<()> {
-    let dir = open_dir(path)?;
-    let stat = rustix::fs::fstat(&dir).map_err(Error::io("stat", path))?;
+    let stat = rustix::fs::lstat(path).map_err(Error::io("stat", path))?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+        return Err(Error::invalid(format!("{} is not a directory", path.display())));
+    }
     if stat.st_uid != rustix::process::geteuid().as_raw() {
         return Err(Error::invalid(format!("{} belongs to user {}, not to us", path.display(), stat.st_uid)));
     }
@@ -97,12 +98,6 @@ fn check(path: &Path) -> Result<()> {
         )));
     }
     Ok(())
-}
-
-/// A directory, which must not be a symbolic link itself.
-pub(crate) fn open_dir(path: &Path) -> Result<OwnedFd> {
-    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
-    rustix::fs::open(path, flags, Mode::empty()).map_err(Error::io("open directory", path))
 }
 
 #[cfg(test)]

@@ -1,109 +1,98 @@
 //! Removal of a directory tree that a container filled.
 //!
 //! The tree is hostile: it may be a hundred thousand directories deep, hold links to anywhere, and
-//! names of any bytes. So nothing here recurses, follows a link or builds a path: subdirectories of
-//! subdirectories are renamed up to the top, and at most two descriptors are open.
+//! names of any bytes. So nothing here follows a link or builds a path, and recursion ends at a depth: what lies
+//! deeper is renamed up to the top and removed in another round.
 
 use std::ffi::CStr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
 
+/// Each round takes [`MAX_DEPTH`] levels; more of them are needed only while somebody still fills the tree.
+const MAX_ROUNDS: u32 = 100_000;
+/// Directories open at a time.
+const MAX_DEPTH: u32 = 32;
+const OPEN: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::RDONLY);
+
 /// Removes `path` and everything in it. What is not there is removed already.
 pub(crate) fn tree(path: &Path) -> Result<()> {
-    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
-    let top = match rustix::fs::open(path, flags, Mode::empty()) {
+    let top = match rustix::fs::open(path, OPEN, Mode::empty()) {
         Ok(top) => top,
         Err(Errno::NOENT) => return Ok(()),
         Err(e) => return Err(Error::io("open directory", path)(e)),
     };
-    empty(&top).map_err(Error::io("remove", path))?;
-    match rustix::fs::rmdir(path) {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(e) => Err(Error::io("remove directory", path)(e)),
+    let mut removal = Removal { top, moved_up: 0 };
+    for _ in 0..MAX_ROUNDS {
+        let again = rustix::fs::openat(&removal.top, ".", OPEN, Mode::empty());
+        again.and_then(|top| removal.empty(top, 0)).map_err(Error::io("remove", path))?;
+        match rustix::fs::rmdir(path) {
+            Ok(()) | Err(Errno::NOENT) => return Ok(()),
+            // What was moved up, or what somebody who is still alive makes.
+            Err(Errno::NOTEMPTY | Errno::EXIST) => {}
+            Err(e) => return Err(Error::io("remove directory", path)(e)),
+        }
     }
+    Err(Error::io("remove directory", path)(Errno::NOTEMPTY))
 }
 
-/// Empties `top` in rounds; each round removes every directory that it starts with and brings
-/// their subdirectories up.
-fn empty(top: &OwnedFd) -> rustix::io::Result<()> {
-    let mut flattened: u64 = 0;
-    loop {
-        let mut seen = false;
-        let mut entries = Dir::read_from(top)?;
+struct Removal {
+    top: OwnedFd,
+    /// For names that nobody has yet.
+    moved_up: u64,
+}
+
+impl Removal {
+    /// Removes what is in `dir`, which is `depth` levels below the top.
+    fn empty(&mut self, dir: OwnedFd, depth: u32) -> rustix::io::Result<()> {
+        let mut entries = Dir::new(dir)?;
         while let Some(entry) = entries.read() {
             let entry = entry?;
             let name = entry.file_name();
-            if is_dots(name) {
+            if matches!(name.to_bytes(), b"." | b"..") {
                 continue;
             }
-            seen = true;
-            if is_dir(top.as_fd(), name, entry.file_type())? {
-                remove_level(top.as_fd(), name, &mut flattened)?;
+            let dir = entries.fd()?;
+            if is_dir(dir, name, entry.file_type())? {
+                self.remove_dir(dir, name, depth)?;
             } else {
-                absent(rustix::fs::unlinkat(top, name, AtFlags::empty()))?;
+                absent(rustix::fs::unlinkat(dir, name, AtFlags::empty()))?;
             }
         }
-        if !seen {
+        Ok(())
+    }
+
+    fn remove_dir(&mut self, parent: BorrowedFd<'_>, name: &CStr, depth: u32) -> rustix::io::Result<()> {
+        if removed(parent, name)? {
             return Ok(());
         }
+        if depth >= MAX_DEPTH {
+            return self.move_up(parent, name);
+        }
+        match rustix::fs::openat(parent, name, OPEN, Mode::empty()) {
+            Err(Errno::NOENT) => return Ok(()),
+            Err(e) => return Err(e),
+            Ok(dir) => self.empty(dir, depth + 1)?,
+        }
+        // It is not empty when somebody is still alive; the next round has it.
+        removed(parent, name).map(|_| ())
     }
-}
 
-/// Removes the directory `name` of `top` after its files are removed and its subdirectories moved to `top`.
-fn remove_level(top: BorrowedFd<'_>, name: &CStr, flattened: &mut u64) -> rustix::io::Result<()> {
-    if absent_or(rustix::fs::unlinkat(top, name, AtFlags::REMOVEDIR), Errno::NOTEMPTY)? {
-        return Ok(());
-    }
-    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
-    let dir = match rustix::fs::openat(top, name, flags, Mode::empty()) {
-        Err(Errno::NOENT) => return Ok(()),
-        other => other?,
-    };
-    loop {
-        let mut seen = false;
-        let mut entries = Dir::read_from(&dir)?;
-        while let Some(entry) = entries.read() {
-            let entry = entry?;
-            let child = entry.file_name();
-            if is_dots(child) {
-                continue;
-            }
-            seen = true;
-            if is_dir(dir.as_fd(), child, entry.file_type())? {
-                if absent_or(rustix::fs::unlinkat(&dir, child, AtFlags::REMOVEDIR), Errno::NOTEMPTY)? {
-                    continue;
-                }
-                move_up(&dir, child, top, flattened)?;
-            } else {
-                absent(rustix::fs::unlinkat(&dir, child, AtFlags::empty()))?;
+    /// Renames it to a free name at the top. Names that an interrupted removal left there are skipped.
+    fn move_up(&mut self, parent: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<()> {
+        loop {
+            self.moved_up += 1;
+            let free = format!(".removed.{}", self.moved_up);
+            match rustix::fs::renameat_with(parent, name, &self.top, &free, RenameFlags::NOREPLACE) {
+                Err(Errno::EXIST) => {}
+                other => return absent(other),
             }
         }
-        if !seen {
-            break;
-        }
     }
-    absent(rustix::fs::unlinkat(top, name, AtFlags::REMOVEDIR))
-}
-
-/// Renames `child` of `dir` to a free name of `top`. A name that an earlier, interrupted removal left there is skipped.
-fn move_up(dir: &OwnedFd, child: &CStr, top: BorrowedFd<'_>, flattened: &mut u64) -> rustix::io::Result<()> {
-    loop {
-        *flattened += 1;
-        let name = format!(".removed.{flattened}");
-        match rustix::fs::renameat_with(dir, child, top, &name, rustix::fs::RenameFlags::NOREPLACE) {
-            Err(Errno::EXIST) => {}
-            other => return absent(other),
-        }
-    }
-}
-
-fn is_dots(name: &CStr) -> bool {
-    matches!(name.to_bytes(), b"." | b"..")
 }
 
 fn is_dir(parent: BorrowedFd<'_>, name: &CStr, kind: FileType) -> rustix::io::Result<bool> {
@@ -125,11 +114,11 @@ fn absent(result: rustix::io::Result<()>) -> rustix::io::Result<()> {
     }
 }
 
-/// True when it is gone, false on `tolerated`.
-fn absent_or(result: rustix::io::Result<()>, tolerated: Errno) -> rustix::io::Result<bool> {
-    match result {
+/// Removes an empty directory; false when it is not empty.
+fn removed(parent: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<bool> {
+    match rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR) {
         Ok(()) | Err(Errno::NOENT) => Ok(true),
-        Err(e) if e == tolerated || e == Errno::EXIST => Ok(false),
+        Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(false),
         Err(e) => Err(e),
     }
 }

@@ -1,6 +1,6 @@
 //! What a front end asks for: one container, with the flags' texts already parsed.
 //!
-//! It is stored as JSON in the container's row, so that a later start, `inspect` and the API see what
+//! It is stored as JSON in the container's directory, so that a later start, `inspect` and the API see what
 //! was asked and not what it was turned into.
 
 use std::collections::BTreeMap;

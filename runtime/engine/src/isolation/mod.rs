@@ -72,7 +72,7 @@ impl std::str::FromStr for Isolation {
     }
 }
 
-/// What the host has to offer.
+/// What the host has to offer, as far as a request asks for it.
 #[derive(Debug, Clone)]
 pub(crate) struct Host {
     pub cpus: usize,
@@ -80,9 +80,11 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    pub(crate) fn look() -> Host {
-        let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Host { cpus, cgroup: Hierarchy::find() }
+    /// CPUs are counted only for a limit on them: that takes a dozen system calls.
+    pub(crate) fn look(limits: &Limits) -> Host {
+        let count = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let asked = limits.nano_cpus.is_some() || limits.cpuset_cpus.is_some();
+        Host { cpus: if asked { count() } else { 1 }, cgroup: Hierarchy::find() }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use nix::sys::resource::{Resource, getrlimit};
 use oci_spec::runtime::{PosixRlimit, PosixRlimitBuilder, PosixRlimitType as Type};
+use rustix::thread::CapabilitySet;
 
 use crate::error::{Error, Result};
 use crate::isolation::Isolation;
@@ -27,13 +28,8 @@ fn rlimit(limit: Ulimit, ceiling: Option<u64>) -> Result<PosixRlimit> {
     built.map_err(|e| Error::invalid(format!("--ulimit: {e}")))
 }
 
-/// CAP_SYS_RESOURCE is number 24 (linux/capability.h).
 fn may_raise() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    effective
-        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
-        .is_some_and(|caps| caps & (1 << 24) != 0)
+    rustix::thread::capabilities(None).is_ok_and(|caps| caps.effective.contains(CapabilitySet::SYS_RESOURCE))
 }
 
 fn ceiling(kind: Type) -> Option<u64> {

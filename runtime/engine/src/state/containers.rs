@@ -59,8 +59,6 @@ pub struct Container {
     pub error: Option<String>,
     pub run_dir: String,
     pub cgroup: Option<String>,
-    /// The request, JSON.
-    pub config: String,
 }
 
 /// How a container ended.
@@ -73,12 +71,12 @@ pub struct End {
 }
 
 const COLUMNS: &str = "id, name, image_id, image_name, isolation, state, auto_remove, created_ns, started_ns, \
-                       finished_ns, exit_code, oom_killed, error, run_dir, cgroup, config";
+                       finished_ns, exit_code, oom_killed, error, run_dir, cgroup";
 
 /// Inserts a new container. [`Error::NameInUse`] when the name is taken.
 pub fn insert(connection: &Connection, container: &Container) -> Result<()> {
     let sql = "INSERT INTO containers (id, name, image_id, image_name, isolation, state, auto_remove, created_ns, \
-               started_ns, run_dir, cgroup, config) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
+               started_ns, run_dir, cgroup) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
                ON CONFLICT (name) DO NOTHING";
     let inserted = connection.prepare_cached(sql)?.execute(params![
         container.id,
@@ -92,7 +90,6 @@ pub fn insert(connection: &Connection, container: &Container) -> Result<()> {
         container.started_ns,
         container.run_dir,
         container.cgroup,
-        container.config,
     ])?;
     if inserted == 1 {
         return Ok(());
@@ -195,7 +192,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Container> {
         error: row.get(12)?,
         run_dir: row.get(13)?,
         cgroup: row.get(14)?,
-        config: row.get(15)?,
     })
 }
 
@@ -220,7 +216,6 @@ pub(crate) mod tests {
             error: None,
             run_dir: "/run/none".to_owned(),
             cgroup: None,
-            config: "{}".to_owned(),
         }
     }
 

@@ -1,8 +1,8 @@
 //! `state.db`: what containers and volumes there are, shared by any number of commands at once.
 //!
 //! Write-ahead log and `synchronous=NORMAL`: a crash of ours loses nothing, a crash of the host may lose the
-//! last commits, whose directories reclaim then finds. The log is not checkpointed when a command
-//! ends, because that syncs the disk on the start path; SQLite does it every 1000 pages.
+//! last commits. The log is not checkpointed when a command ends, because that syncs the disk on the
+//! start path. But the first command that opens the database reads the whole log, so it is kept short.
 
 pub mod containers;
 mod schema;
@@ -19,6 +19,9 @@ use crate::error::Result;
 /// How long a command waits for the others' writes.
 const BUSY: Duration = Duration::from_secs(30);
 
+/// The log is written back when it has so many pages: some fifty runs, a millisecond to read.
+const LOG_PAGES: u32 = 250;
+
 /// Opens the database, and makes or migrates it where that is needed.
 pub fn open(path: &Path) -> Result<Connection> {
     let flags =
@@ -27,8 +30,10 @@ pub fn open(path: &Path) -> Result<Connection> {
     connection.busy_timeout(BUSY)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-    // Normal is 1. Neither is stored in the file, both are per connection.
-    connection.execute_batch("PRAGMA synchronous=1; PRAGMA foreign_keys=1;")?;
+    // Normal is 1. None of them is stored in the file, all are per connection.
+    let pragmas =
+        format!("PRAGMA synchronous=1; PRAGMA foreign_keys=1; PRAGMA wal_autocheckpoint={LOG_PAGES};");
+    connection.execute_batch(&pragmas)?;
     if schema::version(&connection)? != schema::CURRENT {
         schema::migrate(&mut connection, path)?;
     }

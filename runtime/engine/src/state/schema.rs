@@ -13,6 +13,8 @@ pub(super) const CURRENT: i64 = MIGRATIONS.len() as i64;
 const MIGRATIONS: &[&str] = &[
     // `state` is one of created, running, exited, removing. All but `created` and `exited` need a live owner of
     // the container's lock. `run_dir` and `cgroup` are written down because they may differ from run to run.
+    // Rows are small and few indexes are kept, because every page of a commit is written to the log and read
+    // again by the next command; the request is in the container's directory.
     "CREATE TABLE containers (
         id TEXT PRIMARY KEY NOT NULL,
         name TEXT UNIQUE NOT NULL,
@@ -28,11 +30,8 @@ const MIGRATIONS: &[&str] = &[
         oom_killed INTEGER NOT NULL DEFAULT 0,
         error TEXT,
         run_dir TEXT NOT NULL,
-        cgroup TEXT,
-        config TEXT NOT NULL
+        cgroup TEXT
      ) STRICT, WITHOUT ROWID;
-     CREATE INDEX containers_state ON containers (state);
-     CREATE INDEX containers_image ON containers (image_id);
      CREATE TABLE volumes (
         name TEXT PRIMARY KEY NOT NULL,
         created_ns INTEGER NOT NULL,
