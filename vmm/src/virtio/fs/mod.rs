@@ -15,6 +15,8 @@ mod device;
 mod filesystem;
 mod handles;
 mod inodes;
+#[cfg(test)]
+mod kernel_tests;
 mod passthrough;
 mod pool;
 mod protocol;
@@ -23,6 +25,8 @@ mod server;
 mod sys;
 #[cfg(test)]
 mod test_client;
+#[cfg(test)]
+mod test_mount;
 #[cfg(test)]
 mod tests;
 mod worker;
