@@ -348,3 +348,25 @@ pub(crate) fn publish_hostile_chains(driver: &mut MockDriver, queue: usize) -> u
     queue.kick();
     heads.len()
 }
+
+/// Has a chain used while the driver wants no interrupts: it comes back, and the interrupt does not. Resets the
+/// device, so that whatever its worker was about to do has happened.
+pub(crate) fn assert_interrupts_are_suppressed(
+    device: &mut dyn VirtioDevice,
+    driver: &mut MockDriver,
+    queue: usize,
+    buffers: &[Buf],
+) {
+    while driver.wait_interrupt(0) {}
+    driver.queues[queue].want_interrupts(false);
+    let head = driver.queues[queue].add(buffers);
+    driver.queues[queue].kick();
+    loop {
+        match driver.queues[queue].take_used() {
+            Some((used, _)) => break assert_eq!(used, head),
+            None => std::thread::yield_now(),
+        }
+    }
+    device.reset();
+    assert!(!driver.wait_interrupt(0), "an interrupt that nobody wanted");
+}

@@ -2,7 +2,9 @@ use vm_memory::{Bytes, GuestAddress};
 
 use super::Balloon;
 use crate::virtio::device::VirtioDevice;
-use crate::virtio::test_utils::{MockDriver, RAM_SIZE, publish_hostile_chains, readable, writable};
+use crate::virtio::test_utils::{
+    MockDriver, RAM_SIZE, assert_interrupts_are_suppressed, publish_hostile_chains, readable, writable,
+};
 
 const INFLATE: usize = 0;
 const DEFLATE: usize = 1;
@@ -122,4 +124,34 @@ fn the_host_sets_the_target_and_the_guest_says_what_it_gave() {
     handle.set_target(1);
     assert!(!driver.wait_interrupt(0), "no interrupt after a reset");
     assert_eq!(balloon.device_type(), 5);
+}
+
+#[test]
+fn the_driver_decides_about_interrupts() {
+    for queue in [INFLATE, DEFLATE] {
+        let mut balloon = Balloon::new();
+        let mut driver = guest(&mut balloon);
+        let address = driver.alloc_bytes(&FIRST.to_le_bytes());
+        assert_interrupts_are_suppressed(&mut balloon, &mut driver, queue, &[readable(address, 4)]);
+    }
+}
+
+#[test]
+fn a_reset_while_busy_stops_the_worker() {
+    let mut balloon = Balloon::new();
+    let mut driver = guest(&mut balloon);
+    // The same page again and again, apart from each other: one system call each.
+    let numbers: Vec<u8> = (0..8192).flat_map(|i| (FIRST + i % 2 * 2).to_le_bytes()).collect();
+    let address = driver.alloc_bytes(&numbers);
+    for _ in 0..16 {
+        driver.queues[INFLATE].add(&[readable(address, numbers.len() as u32)]);
+    }
+    driver.queues[INFLATE].kick();
+    balloon.reset();
+    driver.ram.write_obj(1_u8, GuestAddress(u64::from(FIRST) << 12)).unwrap();
+    driver.queues[INFLATE].kick();
+    assert!(kept(&driver).contains(&FIRST), "nobody takes guest memory after a reset");
+    let mut driver = guest(&mut balloon);
+    inflate(&mut driver, &[FIRST]);
+    assert_eq!(kept(&driver).len(), 63);
 }

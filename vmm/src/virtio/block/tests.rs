@@ -3,12 +3,15 @@ use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use proptest::prelude::*;
 use tempfile::NamedTempFile;
 
 use super::{Block, BlockError};
 use crate::config::BlockConfig;
 use crate::virtio::device::VirtioDevice;
-use crate::virtio::test_utils::{Buf, MockDriver, publish_hostile_chains, readable, writable};
+use crate::virtio::test_utils::{
+    Buf, MockDriver, assert_interrupts_are_suppressed, publish_hostile_chains, readable, writable,
+};
 
 const SECTORS: u64 = 256;
 const IN: u32 = 0;
@@ -296,4 +299,55 @@ fn a_qcow2_header_is_just_bytes() {
     let mut capacity = [0; 8];
     rig.block.read_config(0, &mut capacity);
     assert_eq!(u64::from_le_bytes(capacity), SECTORS);
+}
+
+#[test]
+fn the_driver_decides_about_interrupts() {
+    let mut rig = rig(false);
+    let header = rig.driver.alloc_bytes(&[0; 16]);
+    let chain = [readable(header, 16), writable(header + 64, 512), writable(header + 600, 1)];
+    assert_interrupts_are_suppressed(&mut rig.block, &mut rig.driver, 0, &chain);
+}
+
+#[test]
+fn without_flush_every_write_is_stable() {
+    let mut rig = rig(false);
+    rig.block.reset();
+    let features = rig.block.features() & !(1 << 9);
+    rig.driver = MockDriver::start_with(&mut rig.block, features);
+    let data = rig.driver.alloc_bytes(&[200; 512]);
+    assert_eq!(rig.request(OUT, 10, &[readable(data, 512)]), (OK, 1));
+    assert_eq!(rig.content()[10 * 512..11 * 512], [200; 512]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever is asked, the file keeps its size, what lies behind the disk stays, and the device answers.
+    #[test]
+    fn any_requests_leave_the_disk_alive(
+        requests in proptest::collection::vec(
+            (
+                prop_oneof![0..15_u32, any::<u32>()],
+                prop_oneof![0..300_u64, any::<u64>()],
+                proptest::collection::vec((any::<bool>(), prop_oneof![0..2000_u32, Just(512), any::<u32>()]), 0..6),
+                0..20_u32,
+            ),
+            1..60,
+        )
+    ) {
+        let mut rig = rig(false);
+        let buffer = rig.driver.alloc(4096);
+        let header = rig.driver.alloc(64);
+        for (kind, sector, data, header_len) in requests {
+            let bytes = [&kind.to_le_bytes()[..], &[0; 4], &sector.to_le_bytes()].concat();
+            vm_memory::Bytes::write_slice(&rig.driver.ram, &bytes, vm_memory::GuestAddress(header)).unwrap();
+            let mut chain = vec![readable(header, header_len)];
+            chain.extend(data.into_iter().map(|(device_writes, len)| Buf { address: buffer, len, device_writes }));
+            rig.driver.request(0, &chain);
+        }
+        prop_assert_eq!(rig.content().len() as u64, SECTORS * 512 + 256);
+        prop_assert_eq!(&rig.content()[SECTORS as usize * 512..], &[77; 256][..]);
+        prop_assert_eq!(rig.request(IN, 0, &[writable(buffer, 512)]), (OK, 513));
+    }
 }

@@ -198,16 +198,18 @@ impl Connection {
         if self.phase != Phase::Established {
             return None;
         }
-        // Where the host is gone for good, the two halves go out together once its data is read.
-        let all_known = self.shutdown_due & SHUTDOWN_SEND != 0 || self.data_room() == 0;
-        if self.shutdown_due & !self.shutdown_sent != 0 && all_known {
+        // Where the host is gone for good, the two halves go out together once its data is read. A guest that still
+        // sends is told earlier if reading stalls, and one that does not has no use for that.
+        let both_known = self.shutdown_due & SHUTDOWN_SEND != 0;
+        let stalled = self.data_room() == 0 && self.guest_sends;
+        if self.shutdown_due & !self.shutdown_sent != 0 && (both_known || stalled) {
             return Some((op::SHUTDOWN, self.shutdown_due));
         }
         if self.guest_sends && (self.credit_due || self.credit.update_due()) {
             return Some((op::CREDIT_UPDATE, 0));
         }
-        let stalled = self.readable && self.host_sends && self.credit.to_guest() == 0;
-        (stalled && !self.credit_requested).then_some((op::CREDIT_REQUEST, 0))
+        let no_credit = self.readable && self.host_sends && self.credit.to_guest() == 0;
+        (no_credit && !self.credit_requested).then_some((op::CREDIT_REQUEST, 0))
     }
 
     /// A packet of this connection went out, with our side of the credit in it.

@@ -15,7 +15,9 @@ use self::host::{Host, in_namespace};
 use super::{Net, Tap, TapError};
 use crate::config::NetConfig;
 use crate::virtio::device::VirtioDevice;
-use crate::virtio::test_utils::{MockDriver, publish_hostile_chains, readable, writable};
+use crate::virtio::test_utils::{
+    MockDriver, assert_interrupts_are_suppressed, publish_hostile_chains, readable, writable,
+};
 
 const RX: usize = 0;
 const TX: usize = 1;
@@ -305,5 +307,44 @@ fn the_configuration_space_holds_the_mac() {
         for feature in [0, 1, 7, 8, 11, 12, 15] {
             assert_ne!(rig.net.features() & (1 << feature), 0, "feature {feature}");
         }
+    });
+}
+
+#[test]
+fn the_driver_decides_about_interrupts() {
+    in_namespace(|| {
+        let host = Host::new();
+        let mut rig = Rig::new(0);
+        let frame = host::frame([0xff; 6], 60);
+        let address = rig.driver.alloc_bytes(&[&[0; 12][..], &frame].concat());
+        assert_interrupts_are_suppressed(&mut rig.net, &mut rig.driver, TX, &[readable(address, 72)]);
+        assert!(host.receive() == frame);
+    });
+}
+
+#[test]
+fn a_reset_while_busy_leaves_a_usable_device() {
+    in_namespace(|| {
+        let host = Host::new();
+        let mut rig = Rig::new(0);
+        rig.post(128, 2048);
+        let address = rig.driver.alloc_bytes(&[&[0; 12][..], &host::frame(MAC, 1514)].concat());
+        // No more than the packet socket keeps for us.
+        for _ in 0..32 {
+            rig.driver.queues[TX].add(&[readable(address, 12 + 1514)]);
+            host.send(&host::frame(MAC, 1514));
+        }
+        rig.driver.queues[TX].kick();
+        rig.net.reset();
+        let mut rig = Rig { driver: MockDriver::start(&mut rig.net), buffers: BTreeMap::new(), net: rig.net };
+        rig.post(128, 2048);
+        let frame = host::frame(MAC, 200);
+        host.send(&frame);
+        // What was under way arrives first, and takes buffers.
+        while rig.receive().0[12..] != frame {
+            rig.post(1, 2048);
+        }
+        rig.send(&host::frame([0xff; 6], 300));
+        while host.receive().len() != 300 {}
     });
 }

@@ -70,7 +70,7 @@ fn ten_connections_both_ways_at_once() {
                         guest.send(ports, op::CREDIT_UPDATE, 0, &[]);
                     }
                 }
-                op::SHUTDOWN => echo.done = true,
+                op::SHUTDOWN => echo.done |= packet.header.flags.get() & SHUTDOWN_SEND != 0,
                 op::CREDIT_UPDATE => {}
                 op::CREDIT_REQUEST => guest.send(ports, op::CREDIT_UPDATE, 0, &[]),
                 other => panic!("operation {other}"),
@@ -78,7 +78,11 @@ fn ten_connections_both_ways_at_once() {
         }
     }
     for (ports, echo) in &echoes {
-        assert!(echo.got == pattern(EACH, ports.guest + 100), "what {ports:?} received");
+        assert!(
+            echo.got == pattern(EACH, ports.guest + 100),
+            "what {ports:?} received: {} bytes",
+            echo.got.len()
+        );
     }
     for thread in threads {
         thread.join().unwrap();

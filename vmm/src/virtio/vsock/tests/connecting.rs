@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, listen, socket};
 
 use super::guest::{Guest, patient, pattern};
@@ -123,6 +124,9 @@ fn a_full_backlog_is_waited_for() {
 
 #[test]
 fn connections_are_limited_and_come_back() {
+    // Two files per connection, of which many systems allow 1024 unless asked.
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
     let mut guest = Guest::new();
     let listener = guest.listen(5);
     let mut hosts = Vec::new();

@@ -2,10 +2,12 @@
 
 use std::io::{Read, Write};
 
-use super::guest::{EVENT, Guest};
+use zerocopy::IntoBytes;
+
+use super::guest::{EVENT, Guest, TX, header};
 use crate::virtio::device::VirtioDevice;
-use crate::virtio::test_utils::writable;
-use crate::virtio::vsock::packet::op;
+use crate::virtio::test_utils::{assert_interrupts_are_suppressed, readable, writable};
+use crate::virtio::vsock::packet::{Ports, op};
 
 #[test]
 fn a_reset_ends_all_connections_and_the_device_starts_again() {
@@ -56,4 +58,12 @@ fn a_transport_reset_is_announced() {
     guest.expect(ports, op::RST);
     guest.flows.clear();
     guest.connect(1, &listener, 5);
+}
+
+#[test]
+fn the_driver_decides_about_interrupts() {
+    let mut guest = Guest::new();
+    let packet = header(Ports { guest: 1, host: 2 }, op::RST, 0);
+    let address = guest.driver.alloc_bytes(packet.as_bytes());
+    assert_interrupts_are_suppressed(&mut guest.vsock, &mut guest.driver, TX, &[readable(address, 44)]);
 }
