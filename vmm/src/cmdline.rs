@@ -1,5 +1,7 @@
 //! The guest kernel's command line.
 
+use std::fmt::Write;
+
 use crate::arch::layout;
 
 /// What every guest gets, by topic:
@@ -18,7 +20,8 @@ const SERIAL: &str = "console=ttyS0 8250.nr_uarts=1 loglevel=7";
 pub fn build(serial: bool, irqs: &[u32], appended: &str) -> String {
     let mut line = format!("{ALWAYS} {}", if serial { SERIAL } else { QUIET });
     for (base, irq) in (layout::VIRTIO_MMIO..).step_by(layout::VIRTIO_MMIO_WINDOW as usize).zip(irqs) {
-        line.push_str(&format!(" virtio_mmio.device=4K@{base:#x}:{irq}"));
+        // Writing to a string cannot fail.
+        let _ = write!(line, " virtio_mmio.device=4K@{base:#x}:{irq}");
     }
     if !appended.is_empty() {
         line.push(' ');

@@ -20,6 +20,7 @@ use crate::legacy::i8042::{self, I8042};
 use crate::legacy::serial::SerialPort;
 use crate::legacy::{SERIAL_PORT, SERIAL_PORTS};
 use crate::vcpu::Buses;
+use crate::virtio::balloon::Balloon;
 use crate::virtio::block::{Block, BlockError};
 use crate::virtio::fs::{Fs, FsError, ShareError, ShareRoot, open_proc_self_fd};
 use crate::virtio::mmio::{MmioTransport, QUEUE_NOTIFY};
@@ -102,6 +103,9 @@ impl Prepared {
         }
         if config.rng {
             devices.push(("rng", Box::new(Rng::new())));
+        }
+        if config.balloon {
+            devices.push(("balloon", Box::new(Balloon::new())));
         }
         let (asked, max) = (devices.len(), layout::DEVICE_IRQS.len());
         if asked > max { Err(Error::TooMany { asked, max }) } else { Ok(devices) }

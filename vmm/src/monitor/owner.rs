@@ -77,11 +77,10 @@ impl Owner {
         let mut buffer = vec![MaybeUninit::uninit(); MAX_PACKET];
         loop {
             match rustix::net::recv(&self.0, buffer.as_mut_slice(), RecvFlags::TRUNC) {
-                Ok(((_, _), 0)) => return Ok(None),
+                Ok(((_, _), 0)) | Err(rustix::io::Errno::CONNRESET) => return Ok(None),
                 Ok((_, len)) if len > MAX_PACKET => return Err(io::Error::other("packet too long")),
                 Ok(((bytes, _), _)) => return Ok(Some(bytes.to_vec())),
                 Err(rustix::io::Errno::INTR) => {}
-                Err(rustix::io::Errno::CONNRESET) => return Ok(None),
                 Err(error) => return Err(error.into()),
             }
         }

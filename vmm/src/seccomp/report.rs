@@ -28,8 +28,8 @@ pub fn to_owner() {
 
 /// Installs the handler, once per process, and names the calling thread in its reports.
 pub(super) fn install(label: &'static str) {
-    LABEL.set(label);
     static INSTALLED: Once = Once::new();
+    LABEL.set(label);
     // It can only fail for a number that is no signal.
     INSTALLED.call_once(|| {
         let _ = register_signal_handler(SIGSYS, on_forbidden);
@@ -41,7 +41,8 @@ extern "C" fn on_forbidden(_: c_int, info: *mut siginfo_t, _: *mut c_void) {
     // The system call's number, in the part of siginfo_t that SIGSYS uses (sigaction(2)); after the address.
     const CALL_OFFSET: usize = 24;
     // SAFETY: the kernel hands a siginfo_t of 128 bytes to an SA_SIGINFO handler.
-    let call = unsafe { info.cast::<u8>().add(CALL_OFFSET).cast::<c_int>().read() };
+    let call = unsafe { info.wrapping_byte_add(CALL_OFFSET).cast::<[u8; 4]>().read() };
+    let call = c_int::from_ne_bytes(call);
     let mut number = [0; 12];
     let number = decimal(call, &mut number);
     let mut text = Text::default();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Read;
-use std::os::fd::FromRawFd;
+use std::os::fd::{AsRawFd, FromRawFd};
 
 use super::*;
 
@@ -25,7 +25,6 @@ fn calls(filter: Filter) -> BTreeSet<i64> {
 /// Runs `act` in a child process under `filter`; returns its wait status and what it wrote to stderr.
 fn confined(filter: Filter, act: fn()) -> (i32, String) {
     let (mut reader, writer) = std::io::pipe().unwrap();
-    use std::os::fd::AsRawFd;
     // SAFETY: the child only makes system calls and allocates; the test harness holds no lock that it needs.
     let pid = unsafe { libc::fork() };
     if pid == 0 {

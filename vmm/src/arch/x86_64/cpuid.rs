@@ -124,7 +124,8 @@ fn sharers(level: u32, cores: u32) -> u32 {
 
 /// Intel leaf 4: sharing of each cache and the number of core ids in the package.
 fn share_cache(entry: &mut kvm_cpuid_entry2, cores: u32, width: u32) {
-    if entry.eax & 0x1f == 0 {
+    let cache_type = entry.eax & 0x1f;
+    if cache_type == 0 {
         return;
     }
     let core_ids = ((1_u32 << width) - 1).min(0x3f);

@@ -28,9 +28,12 @@ const CONFIG_SPACE: u64 = 0x100;
 #[derive(Debug, Default)]
 struct Driver {
     status: Status,
-    device_features_word: u32,
-    driver_features_word: u32,
-    driver_features: u64,
+    /// Which 32 bits of the offered features the driver reads.
+    offered_word: u32,
+    /// Which 32 bits of its own choice it writes.
+    accepted_word: u32,
+    /// Its choice.
+    features: u64,
     queue: u32,
     queues: Vec<QueueSetup>,
 }
@@ -115,7 +118,7 @@ impl MmioTransport {
         let accept_features = |driver_features: u64| {
             driver_features & !self.features == 0 && driver_features & status::FEATURE_VERSION_1 != 0
         };
-        let step = driver.status.advance(value, accept_features(driver.driver_features));
+        let step = driver.status.advance(value, accept_features(driver.features));
         if step == status::Step::Activate && !self.activate(driver) {
             driver.status.needs_reset();
             self.interrupt.signal_config();
@@ -124,7 +127,7 @@ impl MmioTransport {
 
     /// Hands the queues to the device. False if the driver set them up wrongly or the device cannot start.
     fn activate(&self, driver: &Driver) -> bool {
-        let features = driver.driver_features;
+        let features = driver.features;
         let Some(built) = queues::build(&driver.queues, &self.queue_sizes, features, &self.memory) else {
             return false;
         };
@@ -160,16 +163,10 @@ impl BusDevice for MmioTransport {
                 data.fill(0);
                 self.with_device(|device| device.read_config(offset, data));
             }
-            None => {
-                let value = match <&mut [u8; 4]>::try_from(&mut *data) {
-                    Ok(word) => {
-                        *word = self.read_register(offset).to_le_bytes();
-                        return;
-                    }
-                    Err(_) => 0,
-                };
-                data.fill(value);
-            }
+            None => match <&mut [u8; 4]>::try_from(&mut *data) {
+                Ok(word) => *word = self.read_register(offset).to_le_bytes(),
+                Err(_) => data.fill(0),
+            },
         }
     }
 

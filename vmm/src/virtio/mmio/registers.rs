@@ -44,7 +44,7 @@ impl MmioTransport {
             VERSION => MODERN,
             DEVICE_ID => self.device_type,
             VENDOR_ID => VENDOR,
-            DEVICE_FEATURES => self.with_driver(|driver| word(self.features, driver.device_features_word)),
+            DEVICE_FEATURES => self.with_driver(|driver| word(self.features, driver.offered_word)),
             QUEUE_SIZE_MAX => self.with_driver(|driver| {
                 self.queue_sizes.get(driver.queue as usize).copied().map_or(0, u32::from)
             }),
@@ -61,11 +61,11 @@ impl MmioTransport {
 
     pub(super) fn write_register(&self, offset: u64, value: u32) {
         match offset {
-            DEVICE_FEATURES_SEL => self.with_driver(|driver| driver.device_features_word = value),
-            DRIVER_FEATURES_SEL => self.with_driver(|driver| driver.driver_features_word = value),
+            DEVICE_FEATURES_SEL => self.with_driver(|driver| driver.offered_word = value),
+            DRIVER_FEATURES_SEL => self.with_driver(|driver| driver.accepted_word = value),
             DRIVER_FEATURES => self.with_driver(|driver| {
                 if driver.status.may_negotiate() {
-                    set_word(&mut driver.driver_features, driver.driver_features_word, value);
+                    set_word(&mut driver.features, driver.accepted_word, value);
                 }
             }),
             QUEUE_SEL => self.with_driver(|driver| driver.queue = value),
@@ -73,10 +73,10 @@ impl MmioTransport {
             INTERRUPT_ACK => self.interrupt.acknowledge(value),
             STATUS => self.with_driver(|driver| self.set_status(driver, value)),
             QUEUE_SIZE | QUEUE_READY | QUEUE_DESC_LOW..=QUEUE_DEVICE_HIGH => self.with_driver(|driver| {
-                if driver.status.may_set_up_queues() {
-                    if let Some(queue) = driver.queues.get_mut(driver.queue as usize) {
-                        set_up(queue, offset, value);
-                    }
+                if driver.status.may_set_up_queues()
+                    && let Some(queue) = driver.queues.get_mut(driver.queue as usize)
+                {
+                    set_up(queue, offset, value);
                 }
             }),
             _ => {}
