@@ -74,6 +74,9 @@ pub enum CacheMode {
 
 /// Hybrid vsock: guest port P connects to the unix socket `<uds_path>_<P>`; a host process
 /// connects to `<uds_path>`, writes `CONNECT <port>\n` and reads `OK <host port>\n`.
+///
+/// The directory of `uds_path` is the machine's own. A jailed monitor gives it, and the sockets `<uds_path>_*` that
+/// exist when it starts, to its user; later ones must let that user connect. `uds_path` itself must not exist.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VsockConfig {

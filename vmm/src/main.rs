@@ -45,6 +45,7 @@ fn owned() -> ExitCode {
         Err(error) => return fail(&format!("fd 3 is not a control socket: {error}\n{USAGE}")),
     };
     seccomp::report_to_owner();
+    monitor::report_panics();
     let outcome = owner.receive_config().map_err(|e| format!("cannot read the configuration: {e}")).and_then(
         |config| {
             let mut machine = monitor::build(&config).map_err(|e| e.to_string())?;

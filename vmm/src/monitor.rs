@@ -15,7 +15,7 @@ use crate::legacy::console;
 use crate::machine::{self, Machine, Opened};
 use crate::{jail, seccomp, thread, vcpu};
 
-pub use owner::{CONTROL_FD, Owner};
+pub use owner::{CONTROL_FD, Owner, report_panics};
 
 const OWNER: u64 = 0;
 const NEWS: u64 = 1;

@@ -87,3 +87,6 @@ fn inside(config: &VmConfig) -> VmConfig {
     }
     inside
 }
+
+#[cfg(test)]
+mod tests;

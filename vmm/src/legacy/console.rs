@@ -41,11 +41,14 @@ impl Ring {
         halted
     }
 
-    /// The last `max` bytes as text.
+    /// The last `max` bytes as text for people: nothing in it steers their terminal, and as JSON it is at most
+    /// three times as long.
     pub fn tail(&self, max: usize) -> String {
         let mut ring = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes = ring.make_contiguous();
-        String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(max)..]).into_owned()
+        let tail = bytes.get(bytes.len().saturating_sub(max)..).unwrap_or_default();
+        let plain = |c: char| if c.is_control() && c != '\n' && c != '\t' { '?' } else { c };
+        String::from_utf8_lossy(tail).chars().filter(|c| *c != '\r').map(plain).collect()
     }
 }
 
@@ -111,6 +114,21 @@ mod tests {
         assert_eq!(tail.len(), RING_SIZE);
         assert!(!tail.contains('A'));
         assert_eq!(ring.tail(3), "bbb");
+    }
+
+    #[test]
+    fn the_tail_fits_a_packet_and_no_escape_sequence_survives() {
+        let (capture, ring) = capture();
+        capture.write(DATA, b"a\x1b[2J\r\nb");
+        assert_eq!(ring.tail(100), "a?[2J\nb");
+        for byte in [0_u8, b'"', 0xff] {
+            capture.write(DATA, &vec![byte; RING_SIZE]);
+            let event = crate::control::Event::Exited {
+                reason: ExitReason::Reset,
+                console_tail: ring.tail(RING_SIZE),
+            };
+            assert!(serde_json::to_vec(&event).unwrap().len() < crate::control::MAX_PACKET);
+        }
     }
 
     #[test]

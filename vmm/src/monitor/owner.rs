@@ -2,15 +2,33 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::net::{RecvFlags, SendFlags};
 
 use crate::config::VmConfig;
-use crate::control::{Command, Event, MAX_PACKET};
+use crate::control::{Command, Event, ExitReason, MAX_PACKET};
 
 /// Where the owner's socket is when the monitor starts.
 pub const CONTROL_FD: RawFd = 3;
+
+/// From now on a panic is an event for the owner too, whichever thread it is in. Call after [`Owner::inherited`].
+pub fn report_panics() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        print(info);
+        let event = Event::Exited {
+            reason: ExitReason::Error(format!("internal error: {info}")),
+            console_tail: String::new(),
+        };
+        if let Ok(bytes) = serde_json::to_vec(&event) {
+            // SAFETY: the owner's socket stays open until the process ends.
+            let owner = unsafe { BorrowedFd::borrow_raw(CONTROL_FD) };
+            // write(2) is what every thread's filter allows.
+            let _ = rustix::io::write(owner, &bytes);
+        }
+    }));
+}
 
 /// The owner, which is trusted: it could start any machine.
 #[derive(Debug)]
