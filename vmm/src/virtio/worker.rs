@@ -121,3 +121,81 @@ fn timeout(wait: Wait) -> i32 {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Sender, channel};
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Tells what it is asked to do, and waits as it is told to.
+    struct Teller {
+        news: Sender<Option<u64>>,
+        file: EventFd,
+        wait: fn() -> Wait,
+    }
+
+    impl Service for Teller {
+        fn start(&mut self, epoll: &Epoll) -> io::Result<()> {
+            watch(epoll, &self.file, 7)
+        }
+
+        fn event(&mut self, _epoll: &Epoll, token: u64, _events: EventSet) {
+            self.file.read().unwrap();
+            // The test may have heard enough.
+            let _ = self.news.send(Some(token));
+        }
+
+        fn run(&mut self, _epoll: &Epoll) -> Wait {
+            let _ = self.news.send(None);
+            (self.wait)()
+        }
+    }
+
+    fn teller(wait: fn() -> Wait) -> (Worker, std::sync::mpsc::Receiver<Option<u64>>, EventFd) {
+        let (news, heard) = channel();
+        let file = EventFd::new(EFD_NONBLOCK).unwrap();
+        let service = Teller { news, file: file.try_clone().unwrap(), wait };
+        (Worker::spawn(ThreadKind::Rng, "teller", service).unwrap(), heard, file)
+    }
+
+    #[test]
+    fn runs_at_the_start_and_after_each_event_and_stops_for_good() {
+        let (mut worker, heard, file) = teller(|| Wait::Event);
+        assert_eq!(heard.recv().unwrap(), None);
+        for _ in 0..3 {
+            file.write(1).unwrap();
+            assert_eq!((heard.recv().unwrap(), heard.recv().unwrap()), (Some(7), None));
+        }
+        worker.stop();
+        worker.stop();
+        // The service is gone with its thread.
+        assert!(heard.recv().is_err());
+    }
+
+    #[test]
+    fn a_deadline_is_an_event_too() {
+        let (_worker, heard, _file) = teller(|| Wait::Until(Instant::now() + Duration::from_millis(1)));
+        for _ in 0..3 {
+            assert_eq!(heard.recv().unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn a_service_that_never_waits_can_be_stopped() {
+        let (mut worker, heard, _file) = teller(|| Wait::Not);
+        heard.recv().unwrap();
+        worker.stop();
+        while heard.recv().is_ok() {}
+    }
+
+    #[test]
+    fn timeouts_are_rounded_up() {
+        assert_eq!(timeout(Wait::Not), 0);
+        assert_eq!(timeout(Wait::Event), -1);
+        assert_eq!(timeout(Wait::Until(Instant::now())), 0);
+        assert_eq!(timeout(Wait::Until(Instant::now() + Duration::from_secs(1 << 40))), i32::MAX);
+        assert!(timeout(Wait::Until(Instant::now() + Duration::from_millis(100_000))) > 99_000);
+    }
+}
