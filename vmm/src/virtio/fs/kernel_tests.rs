@@ -160,7 +160,9 @@ fn appends_of_two_guests_do_not_overwrite_each_other() {
             let mut log = OpenOptions::new().append(true).create(true).open(path).unwrap();
             std::thread::spawn(move || (0..200).for_each(|_| log.write_all(&[b'a' + who; 10]).unwrap()))
         });
-        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        for writer in writers {
+            writer.join().unwrap();
+        }
         let log = fs::read(share.path().join("log")).unwrap();
         assert_eq!(log.len(), 4000);
         assert!(log.chunks(10).all(|line| line.iter().all(|byte| *byte == line[0])));
