@@ -8,9 +8,10 @@ mod basics;
 mod hostile;
 mod identity;
 mod lifecycle;
+mod limits;
 mod mounts;
 mod namespaces;
-mod others;
+
 mod security;
 mod streams;
 mod support;
@@ -30,7 +31,7 @@ fn main() {
         security::TESTS,
         hostile::TESTS,
         lifecycle::TESTS,
-        others::TESTS,
+        limits::TESTS,
     ]
     .concat();
     let selected: Vec<&Test> = tests

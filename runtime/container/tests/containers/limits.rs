@@ -9,12 +9,12 @@ use crate::Test;
 use crate::support::{Bundle, Output, linux, options, run, spec, start, unique};
 
 pub(crate) const TESTS: &[Test] = &[
-    ("others::memory", memory),
-    ("others::pids", pids),
-    ("others::cpu", cpu),
-    ("others::twenty_at_once", twenty_at_once),
-    ("others::where_pivot_root_cannot_be", where_pivot_root_cannot_be),
-    ("others::in_a_chroot", in_a_chroot),
+    ("limits::memory", memory),
+    ("limits::pids", pids),
+    ("limits::cpu", cpu),
+    ("limits::twenty_at_once", twenty_at_once),
+    ("limits::where_pivot_root_cannot_be", where_pivot_root_cannot_be),
+    ("limits::in_a_chroot", in_a_chroot),
 ];
 
 fn has(controller: &str) -> bool {
