@@ -1,13 +1,16 @@
 //! Hooks of the spec: programs that learn the container's state on their standard input.
 
+use std::fs::File;
 use std::io::Write;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use oci_spec::runtime::{Hook, Hooks};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{PidfdFlags, pidfd_open};
 
 use crate::error::Error;
@@ -88,7 +91,10 @@ fn run(kind: &str, hook: &Hook, state: &str) -> Result<(), Error> {
             command.env(name, value);
         }
     }
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    // A file and no pipe: what a hook leaves running in the background may keep it.
+    let stderr = memfd_create("hook", MemfdFlags::CLOEXEC).map_err(|errno| failure(errno.to_string()))?;
+    let output = stderr.try_clone().map_err(|error| failure(error.to_string()))?;
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(output);
     let mut child = command.spawn().map_err(|error| failure(error.to_string()))?;
     if let Some(mut stdin) = child.stdin.take() {
         // A hook that does not read its input is fine. The state is far smaller than a pipe.
@@ -102,9 +108,11 @@ fn run(kind: &str, hook: &Hook, state: &str) -> Result<(), Error> {
         let _ = child.wait();
         return Err(failure(format!("it took longer than its timeout of {timeout} s")));
     }
-    let stderr = child.stderr.take().map(|pipe| first_bytes(&pipe.into())).unwrap_or_default();
     let status = child.wait().map_err(|error| failure(error.to_string()))?;
-    if status.success() { Ok(()) } else { Err(failure(format!("{status}; stderr: {}", stderr.trim()))) }
+    if status.success() {
+        return Ok(());
+    }
+    Err(failure(format!("{status}; stderr: {}", first_bytes(stderr).trim())))
 }
 
 /// Waits for the process to end, at most `timeout` seconds.
@@ -117,16 +125,10 @@ fn ends_within(pid: u32, timeout: i64) -> Result<bool, rustix::io::Errno> {
     Ok(ready > 0)
 }
 
-fn first_bytes(pipe: &OwnedFd) -> String {
-    let mut text = Vec::new();
-    let mut chunk = [0; 1024];
-    while let Ok(count @ 1..) = rustix::io::retry_on_intr(|| rustix::io::read(pipe.as_fd(), &mut chunk)) {
-        text.extend_from_slice(chunk.get(..count).unwrap_or_default());
-        if text.len() >= MAX_STDERR {
-            break;
-        }
-    }
-    text.truncate(MAX_STDERR);
+fn first_bytes(file: OwnedFd) -> String {
+    let mut text = vec![0; MAX_STDERR];
+    let count = File::from(file).read_at(&mut text, 0).unwrap_or(0);
+    text.truncate(count);
     String::from_utf8_lossy(&text).into_owned()
 }
 
@@ -147,6 +149,7 @@ mod tests {
     fn they_learn_the_state_and_may_fail() {
         shell("grep -q '\"status\":\"stopped\"'", 10).expect("it reads the state");
         shell("exit 0", 10).expect("it need not read");
+        shell("sleep 5 & exit 0", 10).expect("it may leave something running");
         let error = shell("echo why >&2; exit 3", 10).expect_err("it fails").to_string();
         assert!(error.contains("exit status: 3") && error.contains("why"), "{error}");
         let error = shell("exec /usr/bin/sleep 1000", 1).expect_err("it hangs").to_string();
