@@ -80,7 +80,7 @@ fn no_access_to_kvm() {
 #[case::isolation(&["run", "--isolation=zone", "alpine"], 125, "invalid isolation 'zone' on linux")]
 #[case::unknown_flag(&["run", "--foo", "alpine"], 125, "unknown flag: --foo")]
 #[case::unknown_command(&["foo"], 1, "unknown command: sandbox foo")]
-#[case::no_image_named(&["run"], 125, "requires at least 1 argument")]
+#[case::no_image_named(&["run"], 1, "requires at least 1 argument")]
 #[case::load_of_nothing(&["load", "-i", "/does/not/exist"], 1, "/does/not/exist")]
 #[case::bad_reference(&["run", "Not//Valid", "true"], 125, "invalid reference format")]
 fn wrong_words(#[case] args: &[&str], #[case] code: i32, #[case] text: &str) {

@@ -17,7 +17,7 @@ fn python(#[values(Process, Vm)] isolation: Isolation) {
 #[case::dpkg("dpkg -l | tail -1", "zlib1g")]
 #[case::perl("perl -e 'print 42'", "42")]
 fn debian(#[values(Process, Vm)] isolation: Isolation, #[case] script: &str, #[case] expected: &str) {
-    let out = Sandbox::shared().run(isolation, ["debian", "sh", "-c", script]).expect_code(0);
+    let out = Sandbox::shared().run(isolation, ["debian:bookworm", "sh", "-c", script]).expect_code(0);
     assert!(out.stdout.contains(expected), "{}", out.stdout);
 }
 

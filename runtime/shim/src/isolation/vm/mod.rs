@@ -8,11 +8,12 @@ mod share;
 mod spec;
 mod streams;
 
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use rustix::fs::Mode;
+use rustix::fs::{Mode, OFlags};
 use rustix::rand::{GetRandomFlags, getrandom};
 use rustix::time::{ClockId, clock_gettime};
 use sandbox_protocol::{CONTROL_PORT, Create, FdStream, STREAM_PORT, Setup, message, request};
@@ -94,7 +95,9 @@ impl Isolation for VmIsolation<'_> {
                 [request::Body::Setup(setup), request::Body::Create(create), request::Body::Start(start)];
             let [setup, create, start] = running.agent.send(requests).await?;
             setup.answer().await?;
+            stamps.mark("guest_set_up");
             create.answer().await?;
+            stamps.mark("container_created");
             let streams = expected.open().await?;
             Ok((pid(&start.answer().await?), streams))
         };
@@ -122,14 +125,22 @@ fn pid(answer: &message::Body) -> i32 {
 }
 
 /// Listens where the monitor connects to for the guest's connections to `port`.
+///
+/// The directory is named through its descriptor: a socket's address holds 107 bytes (unix(7)), and the user's run
+/// directory with a container's id in it may be longer.
 fn listen(vsock: &Path, port: u32) -> Result<UnixListener, Failure> {
+    let failed = |what: &str, error: &dyn std::fmt::Display| {
+        Failure::engine(format!("{what} {}: {error}", vsock.display()))
+    };
     match rustix::fs::mkdir(vsock, Mode::from_raw_mode(0o700)) {
         Ok(()) | Err(rustix::io::Errno::EXIST) => {}
-        Err(error) => return Err(Failure::engine(format!("make {}: {error}", vsock.display()))),
+        Err(error) => return Err(failed("make", &error)),
     }
-    let path = vsock.join(format!("{SOCKET}_{port}"));
-    UnixListener::bind(&path)
-        .map_err(|error| Failure::engine(format!("listen on {}: {error}", path.display())))
+    let directory =
+        rustix::fs::open(vsock, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+            .map_err(|error| failed("open", &error))?;
+    UnixListener::bind(format!("/proc/self/fd/{}/{SOCKET}_{port}", directory.as_raw_fd()))
+        .map_err(|error| failed("listen in", &error))
 }
 
 /// The machine for this container.
