@@ -23,8 +23,10 @@ fn ten_connections_both_ways_at_once() {
     let listener = guest.listen(5);
     let mut echoes = BTreeMap::new();
     let mut threads = Vec::new();
-    for port in 0..10 {
-        let (ports, stream) = guest.connect(port, &listener, 5);
+    // All are connected before the first sends.
+    let ends: Vec<_> = (0..10).map(|port| guest.connect(port, &listener, 5)).collect();
+    for (ports, stream) in ends {
+        let port = ports.guest;
         echoes.insert(ports, Echo { sent: 0, closed: false, got: Vec::new(), done: false });
         threads.push(thread::spawn(move || {
             // Both directions at once, each with its own thread, as `cat` does not do it.

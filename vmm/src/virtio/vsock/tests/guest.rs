@@ -229,7 +229,7 @@ impl Guest {
     /// The next packet, which must be this operation of this connection.
     pub(super) fn expect(&mut self, ports: Ports, operation: u16) -> Packet {
         let packet = self.next();
-        assert_eq!((packet.ports(), packet.op()), (ports, operation), "{packet:?}");
+        assert_eq!((packet.ports(), packet.op()), (ports, operation), "{:?}", packet.header);
         packet
     }
 
