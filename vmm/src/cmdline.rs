@@ -6,11 +6,11 @@ use crate::arch::layout;
 
 /// What every guest gets, by topic:
 /// * how it ends: a reset, which the monitor sees as an exit, without waiting after a panic;
-/// * no probing for what is not there (PS/2 ports, the PIT's interrupt);
 /// * the clock: KVM's TSC needs no watchdog;
-/// * start-up: expedited RCU until init runs, no self tests, the host's random numbers are trusted.
-const ALWAYS: &str = "reboot=k panic=-1 no_timer_check tsc=reliable i8042.noaux i8042.nomux i8042.dumbkbd i8042.nopnp \
-                      rcupdate.rcu_expedited=1 cryptomgr.notests random.trust_cpu=on swiotlb=noforce";
+/// * start-up: expedited RCU until init runs, no patching of lock prefixes, no bounce buffers, no sysfs trees about
+///   slab caches and built-in modules' parameters, which nobody reads and which cost thousands of allocations.
+const ALWAYS: &str = "reboot=k panic=-1 tsc=reliable noreplace-smp percpu_alloc=page rcupdate.rcu_expedited=1 \
+                      swiotlb=noforce initcall_blacklist=slab_late_init,param_sysfs_builtin_init";
 /// Only emergencies, and all that a panic says, reach the early console, where the monitor captures them: each
 /// character is two exits.
 const QUIET: &str = "loglevel=3 earlycon=uart8250,io,0x3f8 keep_bootcon 8250.nr_uarts=0";

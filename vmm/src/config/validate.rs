@@ -8,6 +8,9 @@ use crate::arch::mptable;
 
 /// Below this the guest kernel does not reach its first process.
 const MIN_MEMORY_MIB: u64 = 32;
+/// The guest kernel's CONFIG_NR_CPUS: it ignores further ones.
+const MAX_VCPUS: u8 = 64;
+const _: () = assert!(MAX_VCPUS <= mptable::MAX_CPUS);
 /// virtio 1.2, section 5.11.4.
 const MAX_TAG: usize = 36;
 /// The guest's context id: 0 to 2 are reserved (vsock(7)).
@@ -24,7 +27,7 @@ pub enum Invalid {
     TooLittleMemory { asked: u64 },
     #[error("{asked} MiB of memory are more than this host has ({host} MiB); ask for less")]
     TooMuchMemory { asked: u64, host: u64 },
-    #[error("{asked} vCPUs are not possible; ask for 1 to {max}", max = mptable::MAX_CPUS)]
+    #[error("{asked} vCPUs are not possible; ask for 1 to {MAX_VCPUS}")]
     Vcpus { asked: u8 },
     #[error("virtio-fs tag {tag:?} is not 1 to {MAX_TAG} letters, digits, dots, dashes or underscores")]
     Tag { tag: String },
@@ -102,11 +105,7 @@ impl VmConfig {
         if let Some(host) = host.filter(|host| asked > *host) {
             return Err(Invalid::TooMuchMemory { asked, host });
         }
-        if (1..=mptable::MAX_CPUS).contains(&self.vcpus) {
-            Ok(())
-        } else {
-            Err(Invalid::Vcpus { asked: self.vcpus })
-        }
+        if (1..=MAX_VCPUS).contains(&self.vcpus) { Ok(()) } else { Err(Invalid::Vcpus { asked: self.vcpus }) }
     }
 }
 
@@ -159,8 +158,8 @@ mod tests {
         let cases: [(Change, &str); 14] = [
             (|c| c["memory_mib"] = 1.into(), "at least 32 MiB"),
             (|c| c["memory_mib"] = (1_u64 << 50).into(), "ask for less"),
-            (|c| c["vcpus"] = 0.into(), "1 to 254"),
-            (|c| c["vcpus"] = 255.into(), "1 to 254"),
+            (|c| c["vcpus"] = 0.into(), "1 to 64"),
+            (|c| c["vcpus"] = 65.into(), "1 to 64"),
             (|c| c["fs"][0]["tag"] = "".into(), "1 to 36"),
             (|c| c["fs"][0]["tag"] = "..".into(), "1 to 36"),
             (|c| c["fs"][0]["tag"] = "a/b".into(), "1 to 36"),
