@@ -249,8 +249,9 @@ impl Engine {
         }
     }
 
-    /// Waits for the supervisor's end, then releases everything and writes down how it ended.
-    pub fn finish(&self, running: Running, outcome: Outcome) -> Result<Exit> {
+    /// Waits for the supervisor's end, writes down how the container ended, and releases everything. What could
+    /// not be released is the second value: the next command tries again, and the container's end stands.
+    pub fn finish(&self, running: Running, outcome: Outcome) -> (Exit, Result<()>) {
         let Running { container, lock, supervisor } = running;
         let silent = match wait_for(supervisor) {
             Ok(WaitStatus::Signaled(_, signal, _)) => {
@@ -261,21 +262,20 @@ impl Engine {
             }
             other => format!("the supervisor of the container is gone: {other:?}"),
         };
-        let (end, exit) = match outcome {
-            Outcome::Exited(exit) => (Some(end_of(&exit)), exit),
+        let end = match outcome {
+            Outcome::Exited(exit) => end_of(exit),
             Outcome::StartFailed { message, exit_code } => {
-                let exit = Exit { code: exit_code, oom_killed: false, error: Some(message) };
-                (Some(end_of(&exit)), exit)
+                end_of(Exit { code: exit_code, oom_killed: false, error: Some(message) })
             }
-            Outcome::Lost => {
-                let end = reclaim::last_word(&self.paths.container(&container.id), &silent)?;
-                let exit = Exit { code: end.exit_code, oom_killed: end.oom_killed, error: end.error.clone() };
-                (Some(end), exit)
-            }
+            Outcome::Lost => reclaim::last_word(&self.paths.container(&container.id), &silent)
+                .unwrap_or_else(|e| {
+                    end_of(Exit { code: 137, oom_killed: false, error: Some(e.to_string()) })
+                }),
         };
-        reclaim::release(&self.connection, &self.paths, &container, end)?;
+        let exit = Exit { code: end.exit_code, oom_killed: end.oom_killed, error: end.error.clone() };
+        let released = reclaim::release(&self.connection, &self.paths, &container, Some(end));
         drop(lock);
-        Ok(exit)
+        (exit, released)
     }
 }
 
@@ -307,13 +307,9 @@ fn wait_for(child: Pid) -> nix::Result<WaitStatus> {
     }
 }
 
-fn end_of(exit: &Exit) -> End {
-    End {
-        exit_code: exit.code,
-        oom_killed: exit.oom_killed,
-        error: exit.error.clone(),
-        finished_ns: realtime_ns(),
-    }
+fn end_of(exit: Exit) -> End {
+    let Exit { code, oom_killed, error } = exit;
+    End { exit_code: code, oom_killed, error, finished_ns: realtime_ns() }
 }
 
 /// The upper directory's mode is the mode of the container's `/`.

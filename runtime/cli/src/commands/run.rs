@@ -44,9 +44,11 @@ pub(super) fn run(global: &Global, flags: &RunFlags, started_ns: u64) -> Result<
     });
     // An error of the relay closed the connection, which ends the container; it is finished all the same.
     let outcome = relayed.as_ref().map_or(Outcome::Lost, |relayed| relayed.outcome.clone());
-    let exit = engine.finish(running, outcome.clone());
+    let (exit, released) = engine.finish(running, outcome.clone());
+    if let Err(problem) = released {
+        eprintln!("WARNING: cannot clean up after the container, the next command tries again: {problem}");
+    }
     let relayed = relayed?;
-    let exit = exit.map_err(Failure::run)?;
     timings.mark("cli_end");
 
     if let Some(path) = &flags.timings {

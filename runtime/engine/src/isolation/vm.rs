@@ -18,8 +18,9 @@ use crate::request::{Limits, Network, Request};
 
 /// Guest RAM without `-m`, MiB.
 const DEFAULT_MEMORY_MIB: u64 = 512;
-/// What the guest needs besides the container's memory, MiB: kernel image, agent, slab.
-const GUEST_OVERHEAD_MIB: u64 = 64;
+/// What the guest needs besides the container's memory, MiB: the kernel takes 18, agent and initramfs 10, the
+/// rest is room for slabs and for the kernel to breathe when the container is at its limit.
+const GUEST_OVERHEAD_MIB: u64 = 48;
 /// And one in so many bytes: `struct page` is 64 bytes per 4 KiB, page tables and per-CPU data come on top.
 const GUEST_OVERHEAD_SHARE: u64 = 32;
 /// The monitor's cgroup may use this much besides guest RAM, MiB: its own few, and page cache of shared files.
@@ -159,9 +160,9 @@ mod tests {
 
     #[rstest]
     #[case(None, 512)]
-    #[case(Some(64 << 20), 64 + 64 + 2)]
-    #[case(Some((64 << 20) + 1), 65 + 64 + 2)]
-    #[case(Some(8 << 30), 8192 + 64 + 256)]
+    #[case(Some(64 << 20), 64 + 48 + 2)]
+    #[case(Some((64 << 20) + 1), 65 + 48 + 2)]
+    #[case(Some(8 << 30), 8192 + 48 + 256)]
     fn guest_memory(#[case] memory: Option<i64>, #[case] want: u64) {
         assert_eq!(memory_mib(&Limits { memory, ..Limits::default() }).unwrap(), want);
     }
