@@ -129,7 +129,8 @@ fn control_c_and_end_of_file_work_on_a_terminal() {
         plan.tty = true;
         plan.spec.process_mut().as_mut().unwrap().set_terminal(Some(true));
     };
-    let mut shim = Shim::start(&["sh", "-c", "trap 'exit 9' INT; echo ready; while :; do sleep 0.05; done"], terminal);
+    let mut shim =
+        Shim::start(&["sh", "-c", "trap 'exit 9' INT; echo ready; while :; do sleep 0.05; done"], terminal);
     shim.receive(&mut Outcome::default(), |outcome| outcome.text().contains("ready"));
     shim.sender.stdin(b"\x03").unwrap();
     assert_eq!(shim.finish().code(), 9);

@@ -20,6 +20,8 @@ use crate::wire::Exit;
 
 /// How long killing by the agent may take before the machine is turned off instead.
 const KILL: Duration = Duration::from_secs(5);
+/// How long the container may take to end after the agent has killed it, before the machine is turned off.
+const DEATH: Duration = Duration::from_secs(10);
 /// How long writing back the guest's caches may take.
 const SYNC: Duration = Duration::from_mins(2);
 /// How long a guest without its agent may take to end by itself, with its reasons on its console.
@@ -153,7 +155,16 @@ impl Running for VmContainer {
         let killed = timeout(KILL, self.request(request::Body::Signal(body))).await;
         if !matches!(killed, Ok(Ok(_))) {
             self.monitor.kill();
+            return;
         }
+        // A process can wait in the guest's kernel for the host in a way that not even SIGKILL ends.
+        let (agent, monitor) = (Rc::clone(&self.agent), Rc::clone(&self.monitor));
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(DEATH).await;
+            if agent.expects("") {
+                monitor.kill();
+            }
+        });
     }
 
     async fn resize(&self, process: &str, rows: u16, cols: u16) -> Result<(), Failure> {
