@@ -23,7 +23,7 @@ fn kernel_is_the_hosts_in_process_and_the_guests_in_vm() {
 #[case::success(&["alpine", "true"], 0)]
 #[case::failure(&["alpine", "false"], 1)]
 #[case::own_code(&["alpine", "sh", "-c", "exit 42"], 42)]
-#[case::killed(&["alpine", "sh", "-c", "kill -9 $$"], 137)]
+#[case::killed(&["--init", "alpine", "sh", "-c", "kill -9 $$"], 137)]
 #[case::child_terminated(&["alpine", "sh", "-c", "sh -c 'kill $$'; exit $?"], 143)]
 #[case::directory(&["alpine", "/etc"], 126)]
 #[case::not_executable(&["alpine", "/etc/passwd"], 126)]
@@ -131,7 +131,7 @@ fn host_network_is_the_hosts_or_refused() {
         .expect_code(0);
     assert_eq!(out.stdout.trim(), host.to_str().unwrap());
     let out = Sandbox::shared().run(Vm, ["--network", "host", "alpine", "true"]).expect_code(125);
-    assert!(out.stderr.contains("host") && out.stderr.contains("vm"), "{}", out.stderr);
+    assert!(out.stderr.contains("--network host") && out.stderr.contains("VM"), "{}", out.stderr);
 }
 
 #[rstest]

@@ -14,7 +14,7 @@ use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 use super::worker::Worker;
 use crate::arch::layout;
 use crate::bus::{BusDevice, Overlap};
-use crate::config::{BlockConfig, VmConfig, VsockConfig};
+use crate::config::{BlockConfig, VmConfig};
 use crate::legacy::console::{Capture, Ring};
 use crate::legacy::i8042::{self, I8042};
 use crate::legacy::serial::SerialPort;
@@ -26,7 +26,7 @@ use crate::virtio::fs::{Fs, FsError, ShareError, ShareRoot, open_proc_self_fd};
 use crate::virtio::mmio::{MmioTransport, QUEUE_NOTIFY};
 use crate::virtio::net::{Net, Tap, TapError};
 use crate::virtio::rng::Rng;
-use crate::virtio::vsock::{HostError, Vsock, VsockHost};
+use crate::virtio::vsock::{HostError, Vsock, VsockHost, listen};
 use crate::virtio::{GuestRam, Interrupt, VirtioDevice};
 
 #[derive(Debug, thiserror::Error)]
@@ -69,11 +69,7 @@ impl Prepared {
     /// Opens disks, attaches to taps and listens on the vsock socket.
     pub(super) fn open(config: &VmConfig) -> Result<Self, Error> {
         let shares = config.fs.iter().map(|_| open_proc_self_fd()).collect::<Result<_, _>>()?;
-        let listen = |vsock: &VsockConfig| {
-            UnixListener::bind(&vsock.uds_path)
-                .map_err(|source| HostError::Listen { path: vsock.uds_path.clone(), source })
-        };
-        let vsock = config.vsock.as_ref().map(listen).transpose()?;
+        let vsock = config.vsock.as_ref().map(|vsock| listen(&vsock.uds_path)).transpose()?;
         let taps = config.net.iter().map(|net| Tap::open(&net.tap)).collect::<Result<_, _>>()?;
         let disks = config.block.iter().map(open_disk).collect::<Result<_, _>>()?;
         Ok(Self { shares, vsock, taps, disks })

@@ -2,10 +2,11 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
 /// Longest path of a unix socket (unix(7): sun_path has 108 bytes, one for the NUL).
@@ -51,12 +52,27 @@ impl VsockHost {
     /// Listens on `uds_path` (which must not exist) and uses it as the base too.
     ///
     /// # Errors
-    /// If the path is too long, or bind(2) fails on it.
+    /// If bind(2) fails on it.
     pub fn bind(uds_path: &Path) -> Result<Self, HostError> {
-        let listener = UnixListener::bind(uds_path)
-            .map_err(|source| HostError::Listen { path: uds_path.to_owned(), source })?;
-        Self::new(listener, uds_path.to_owned())
+        Self::new(listen(uds_path)?, uds_path.to_owned())
     }
+}
+
+/// Listens on `uds_path`, which must not exist.
+///
+/// The directory is named through its descriptor in /proc: a socket's address holds 107 bytes (unix(7)), and paths of
+/// run directories with a container's id in them are longer than that.
+///
+/// # Errors
+/// If the directory cannot be opened or bind(2) fails.
+pub fn listen(uds_path: &Path) -> Result<UnixListener, HostError> {
+    let failed = |source: io::Error| HostError::Listen { path: uds_path.to_owned(), source };
+    let directory = uds_path.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = uds_path.file_name().ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::open(directory, flags, Mode::empty()).map_err(|e| failed(e.into()))?;
+    let path = Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(name);
+    UnixListener::bind(path).map_err(failed)
 }
 
 /// Connects to the socket of a host port without waiting.

@@ -21,7 +21,7 @@ mod table;
 mod to_guest;
 
 pub use device::{Vsock, VsockHandle};
-pub use host::{HostError, VsockHost};
+pub use host::{HostError, VsockHost, listen};
 
 #[cfg(test)]
 mod tests;
