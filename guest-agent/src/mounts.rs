@@ -29,6 +29,7 @@ pub(crate) fn make() -> Result<(), String> {
     mount("sysfs", "/sys", safe)?;
     mount("cgroup2", CGROUPS, safe)?;
     enable_controllers().map_err(|error| format!("enable the cgroup controllers: {error}"))?;
+    overcommit().map_err(|error| format!("let memory be overcommitted: {error}"))?;
     // Containers are given what their spec says, which can only be less than what the agent has.
     let files = Rlimit { current: Some(MAX_FILES), maximum: Some(MAX_FILES) };
     rustix::process::setrlimit(Resource::Nofile, files).map_err(|error| format!("set RLIMIT_NOFILE: {error}"))
@@ -75,6 +76,12 @@ fn make_directory(path: &str) -> io::Result<()> {
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Lets an allocation exceed the guest's RAM: like on a host with more memory, the container's limit is met when
+/// pages are touched and ends in an OOM kill (128 + 9), not in an allocation that fails.
+fn overcommit() -> io::Result<()> {
+    std::fs::write("/proc/sys/vm/overcommit_memory", "1")
 }
 
 /// Lets the containers' cgroups have every controller of the kernel.

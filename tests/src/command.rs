@@ -73,6 +73,8 @@ impl Sandbox {
     pub fn command(&self) -> Command {
         let mut command = Command::new(env("SANDBOX_BIN"));
         command.arg("--root").arg(&self.root).arg("--run-root").arg(&self.run_root);
+        // Twenty guests at once on two emulated CPUs take minutes to boot.
+        command.env("SANDBOX_VM_BOOT_DEADLINE_MS", "300000");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

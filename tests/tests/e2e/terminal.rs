@@ -33,9 +33,11 @@ fn size_follows_a_resize(#[values(Process, Vm)] isolation: Isolation) {
 #[rstest]
 fn control_c_interrupts_the_foreground_process(#[values(Process, Vm)] isolation: Isolation) {
     let mut terminal = shell(isolation, 24, 80);
-    terminal.send("echo sta\"rt\"; sleep 1000; echo code=$?\r");
+    terminal.send("echo sta\"rt\"; sleep 1000\r");
     terminal.expect("start\r\n", LIMIT);
     terminal.send("\x03");
+    terminal.expect("ready> ", LIMIT);
+    terminal.send("echo code=$?\r");
     terminal.expect("code=130\r\n", LIMIT);
     terminal.send("exit\r");
     let (_, sane) = terminal.finish(LIMIT);
@@ -47,7 +49,12 @@ fn vi_edits_a_file(#[values(Process, Vm)] isolation: Isolation) {
     let mut terminal = shell(isolation, 24, 80);
     terminal.send("vi /tmp/note\r");
     terminal.expect("~", LIMIT);
-    terminal.send("ihello from vi\x1b:wq\r");
+    terminal.send("ihello from vi");
+    terminal.expect("hello from vi", LIMIT);
+    // On its own: with more behind it at once, Escape would be read as the start of a key's sequence.
+    terminal.send("\x1b");
+    terminal.expect("[Modified]", LIMIT);
+    terminal.send(":wq\r");
     terminal.expect("ready> ", LIMIT);
     terminal.send("cat /tmp/no\"te\"\r");
     terminal.expect("hello from vi\r\n", LIMIT);

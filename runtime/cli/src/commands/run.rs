@@ -17,7 +17,8 @@ pub(super) fn run(global: &Global, flags: &RunFlags, started_ns: u64) -> Result<
     let mut timings = Timings::new(started_ns);
     let request = flags.request()?;
     if flags.tty && flags.interactive && !terminal::is_stdin_terminal() {
-        return Err(Failure::run(NO_TERMINAL));
+        // As Docker: an error of the command itself, before the engine is asked.
+        return Err(Failure::plain(NO_TERMINAL));
     }
     let mut engine = super::engine(global).map_err(Failure::run)?;
     let image = image(&engine, &request.image)?;
