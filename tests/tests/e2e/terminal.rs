@@ -33,7 +33,8 @@ fn size_follows_a_resize(#[values(Process, Vm)] isolation: Isolation) {
 #[rstest]
 fn control_c_interrupts_the_foreground_process(#[values(Process, Vm)] isolation: Isolation) {
     let mut terminal = shell(isolation, 24, 80);
-    terminal.send("echo sta\"rt\"; sleep 1000\r");
+    // Said by the process that is to be interrupted, so that it is in the foreground by then.
+    terminal.send("sh -c 'echo sta\"rt\"; exec sleep 1000'\r");
     terminal.expect("start\r\n", LIMIT);
     terminal.send("\x03");
     terminal.expect("ready> ", LIMIT);

@@ -18,9 +18,9 @@ use crate::isolation::{Failure, Stdio, Streams};
 /// Connections that have not yet said who they are. More wait in the listener's backlog.
 const STRANGERS: usize = 16;
 /// How long a connection may take to say who it is.
-const HEADER: Duration = Duration::from_secs(10);
+const HEADER: Duration = Duration::from_mins(1);
 /// How long the guest may take to open a stream that it accepted to open.
-const OPEN: Duration = Duration::from_secs(30);
+const OPEN: Duration = Duration::from_mins(5);
 
 type Token = [u8; TOKEN];
 
