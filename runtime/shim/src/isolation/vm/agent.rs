@@ -21,7 +21,7 @@ use crate::isolation::Failure;
 use crate::wire::Exit;
 
 /// How long an answer may take. Requests that start a process read its files through the share.
-const ANSWER: Duration = Duration::from_mins(5);
+const ANSWER: Duration = Duration::from_mins(1);
 
 /// The control channel.
 #[derive(Debug)]

@@ -125,7 +125,7 @@ impl Running for VmContainer {
         let exited = self.agent.exited(&name);
         let begin = async {
             let pid = pid(&self.agent.request(body).await?);
-            Ok((pid, expected.open().await?))
+            Ok((pid, expected.open(std::time::Duration::ZERO).await?))
         };
         match self.unless_dead(begin).await {
             Ok((pid, streams)) => Ok(Process { pid, streams, exited }),

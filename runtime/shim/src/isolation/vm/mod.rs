@@ -98,7 +98,7 @@ impl Isolation for VmIsolation<'_> {
             stamps.mark("guest_set_up");
             create.answer().await?;
             stamps.mark("container_created");
-            let streams = expected.open().await?;
+            let streams = expected.open(Duration::from_millis(self.plan.boot_deadline_ms)).await?;
             Ok((pid(&start.answer().await?), streams))
         };
         match running.unless_dead(begin).await {

@@ -18,9 +18,9 @@ use crate::isolation::{Failure, Stdio, Streams};
 /// Connections that have not yet said who they are. More wait in the listener's backlog.
 const STRANGERS: usize = 16;
 /// How long a connection may take to say who it is.
-const HEADER: Duration = Duration::from_mins(1);
-/// How long the guest may take to open a stream that it accepted to open.
-const OPEN: Duration = Duration::from_mins(5);
+const HEADER: Duration = Duration::from_secs(10);
+/// How long the guest may take to open a stream that it accepted to open; a longer boot deadline extends it.
+const OPEN: Duration = Duration::from_secs(30);
 
 type Token = [u8; TOKEN];
 
@@ -93,7 +93,7 @@ impl Expected {
     ///
     /// # Errors
     /// When it does not.
-    pub(crate) async fn open(self) -> Result<Streams, Failure> {
+    pub(crate) async fn open(self, patience: Duration) -> Result<Streams, Failure> {
         let all = async {
             let output = self.output.await?;
             let error = match self.error {
@@ -106,7 +106,7 @@ impl Expected {
             };
             Ok(Streams { input, output, error })
         };
-        match timeout(OPEN, all).await {
+        match timeout(OPEN.max(patience), all).await {
             Ok(Ok(streams)) => Ok(streams),
             Ok(Err(oneshot::error::RecvError { .. })) | Err(_) => {
                 Err(Failure::engine("the agent in the guest did not open the container's streams"))
@@ -192,7 +192,7 @@ mod tests {
             stdout.write_all(b"out").await.unwrap();
             stderr.write_all(b"err").await.unwrap();
             drop((stdout, stderr));
-            let mut ours = expected.open().await.unwrap();
+            let mut ours = expected.open(Duration::ZERO).await.unwrap();
             let mut text = String::new();
             ours.output.read_to_string(&mut text).await.unwrap();
             ours.error.unwrap().read_to_string(&mut text).await.unwrap();
@@ -220,7 +220,7 @@ mod tests {
             assert!(request.terminal && request.stdin.is_empty() && request.stderr.is_empty());
             assert_eq!((request.rows, request.cols), (24, 80));
             let mut guest = open(&path, request.stdout).await;
-            let mut ours = expected.open().await.unwrap();
+            let mut ours = expected.open(Duration::ZERO).await.unwrap();
             assert!(ours.error.is_none());
             ours.input.as_mut().unwrap().write_all(b"keys").await.unwrap();
             let mut got = [0; 4];
