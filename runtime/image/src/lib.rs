@@ -20,6 +20,7 @@ mod limits;
 mod load;
 mod platform;
 mod reference;
+mod remote;
 mod source;
 mod store;
 mod tar;
@@ -34,6 +35,7 @@ pub use limits::Limits;
 pub use load::{LoadOptions, Loaded, Progress};
 pub use platform::Platform;
 pub use reference::Reference;
+pub use remote::{ManifestName, Origin, RemoteBlob, RemoteDocument, RemoteError, RemoteErrorKind, Target};
 pub use source::Input;
 pub use store::{DEFAULT_IMAGE, Image, Store};
 
