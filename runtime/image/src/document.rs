@@ -168,6 +168,22 @@ pub(crate) fn parse_config(bytes: &[u8], what: &str) -> Result<ImageConfiguratio
     }
 }
 
+/// A config's labels; none if it is not what it should be.
+pub(crate) fn labels(config: &[u8]) -> BTreeMap<String, String> {
+    #[derive(Deserialize, Default)]
+    struct Outer {
+        #[serde(default)]
+        config: Option<Inner>,
+    }
+    #[derive(Deserialize, Default)]
+    struct Inner {
+        #[serde(default, rename = "Labels")]
+        labels: Option<BTreeMap<String, String>>,
+    }
+    let outer: Outer = serde_json::from_slice(config).unwrap_or_default();
+    outer.config.and_then(|inner| inner.labels).unwrap_or_default()
+}
+
 /// serde_json refuses documents nested deeper than 128, so the recursion is bounded.
 fn drop_nulls(value: &mut Value) {
     match value {

@@ -41,6 +41,35 @@ pub enum Error {
     SizeMismatch { what: String, expected: u64, actual: u64 },
     #[error("no image for platform {wanted} in the archive; it has {available}")]
     NoPlatform { wanted: String, available: String },
+    /// Docker's words, but for the list.
+    #[error("no matching manifest for {wanted} in the manifest list entries: there is {available}")]
+    NoMatchingManifest { wanted: String, available: String },
+    /// Docker's words.
+    #[error(
+        "image with reference {reference} was found but does not provide the specified platform ({wanted}): it is for {actual}"
+    )]
+    WrongPlatform { reference: String, wanted: String, actual: String },
+    /// The registry did not give or take something. The text is whole.
+    #[error(transparent)]
+    Remote(#[from] crate::RemoteError),
+    #[error("cannot get {what} after {tries} tries: {source}")]
+    Retries { what: String, tries: u32, source: crate::RemoteError },
+    #[error("no space left on device while writing {what} below {}: free space, or move the store with --root", root.display())]
+    NoSpace { what: String, root: PathBuf },
+    /// Docker's words.
+    #[error("An image does not exist locally with the tag: {0}")]
+    NotTagged(String),
+    /// Docker's words.
+    #[error(
+        "conflict: unable to remove repository reference {name:?} (must force) - container {container} is using its referenced image {image}"
+    )]
+    ReferenceInUse { name: String, container: String, image: String },
+    /// Docker's words.
+    #[error("conflict: unable to delete {image} ({}) - {reason}", if *hard { "cannot be forced" } else { "must be forced" })]
+    ImageInUse { image: String, hard: bool, reason: String },
+    /// An image that the policy does not let in.
+    #[error("image {image} is refused by the policy: {reason}")]
+    Policy { image: String, reason: String },
     /// A bound of [`crate::Limits`].
     #[error("{what} exceeds the limit of {limit}")]
     Limit { what: String, limit: String },
@@ -87,4 +116,9 @@ impl Error {
     pub(crate) fn document(what: &str, reason: impl std::fmt::Display) -> Self {
         Self::Document { what: what.to_owned(), reason: reason.to_string() }
     }
+}
+
+/// Stands in for what the next commits bring.
+pub(crate) fn in_the_making<T>(what: &'static str) -> Result<T> {
+    Err(Error::Document { what: what.to_owned(), reason: "in the making".to_owned() })
 }

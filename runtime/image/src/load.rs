@@ -16,6 +16,7 @@ use crate::digest::Digest;
 use crate::import::{self, Import};
 use crate::layer::{Event, Job, Unpacked};
 use crate::platform::Platform;
+use crate::policy::Policy;
 use crate::reference::Reference;
 use crate::source::{Input, Source};
 use crate::store::{Store, chain_ids};
@@ -27,6 +28,8 @@ pub struct LoadOptions {
     /// The platform to take from a multi-platform image; this machine's by default.
     pub platform: Option<Platform>,
     pub limits: Limits,
+    /// Which images are accepted.
+    pub policy: Policy,
 }
 
 /// A name that was loaded, or an image without one.

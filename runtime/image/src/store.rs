@@ -109,12 +109,6 @@ impl Store {
         database::set_name(conn, name, &image.manifest)
     }
 
-    /// Removes an image, by its manifest's digest, from the database. Its blobs and layers stay until
-    /// [`Store::collect_garbage`].
-    pub fn remove(&self, conn: &Connection, manifest: &Digest) -> Result<()> {
-        if database::remove(conn, manifest)? { Ok(()) } else { Err(Error::NoSuchImage(manifest.to_string())) }
-    }
-
     /// Reads all blobs of an image and computes their digests again.
     ///
     /// # Errors

@@ -141,8 +141,10 @@ mod tests {
             reference: name.map(|n| n.parse().unwrap()),
             id: digest(hex),
             manifest: digest('f'),
+            digest: None,
             created: Some(1_000_000),
             size: 8_310_000,
+            labels: BTreeMap::new(),
         }
     }
 

@@ -1,0 +1,89 @@
+//! `rmi` and `image prune`: what may go, and what goes with it.
+
+mod prune;
+
+use std::fmt;
+
+use rusqlite::Connection;
+
+pub use self::prune::{LabelFilter, PruneOptions, Pruned};
+use crate::Result;
+use crate::digest::Digest;
+use crate::store::Store;
+
+/// A container, as far as images are concerned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageUser {
+    /// Its id, 64 digits.
+    pub container: String,
+    /// It runs, or is paused or restarting: its image cannot be removed even by force.
+    pub running: bool,
+    /// The id of its image.
+    pub image: Digest,
+}
+
+/// Tells all containers. Called inside the transaction that removes images, with its connection, so that no container
+/// can be made of an image in between: who makes one calls [`Store::confirm`] in the transaction that writes it down.
+pub type Users<'a> = &'a dyn Fn(&Connection) -> Result<Vec<ImageUser>>;
+
+/// How to remove an image.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RemoveOptions {
+    /// Also if a stopped container uses it, or if it has several names.
+    pub force: bool,
+    /// Docker's `--no-prune`, about untagged parents: images here have no parents, so nothing is kept by it.
+    pub no_prune: bool,
+}
+
+/// What went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Removed {
+    /// A name, `alpine:latest` or `alpine@sha256:…`.
+    Untagged(String),
+    /// An image by its id, or a layer by its chain id.
+    Deleted(Digest),
+}
+
+impl fmt::Display for Removed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Untagged(name) => write!(f, "Untagged: {name}"),
+            Self::Deleted(digest) => write!(f, "Deleted: {digest}"),
+        }
+    }
+}
+
+impl Store {
+    /// Removes a name, or an image by its id, as `docker rmi` does: the last name of an image takes the image with it.
+    ///
+    /// # Errors
+    /// [`crate::Error::ReferenceInUse`] and [`crate::Error::ImageInUse`], with Docker's reasons.
+    pub fn remove(
+        &self,
+        conn: &Connection,
+        name: &str,
+        options: RemoveOptions,
+        users: Users<'_>,
+    ) -> Result<Vec<Removed>> {
+        let _ = (conn, name, options, users);
+        crate::error::in_the_making("remove")
+    }
+
+    /// Removes the images that `options` choose and no container uses, and all content that nothing uses.
+    pub fn prune(&self, conn: &Connection, options: &PruneOptions, users: Users<'_>) -> Result<Pruned> {
+        let _ = (conn, options, users);
+        crate::error::in_the_making("prune")
+    }
+
+    /// Makes sure that an image which was resolved before is still there; to be called in the transaction that writes
+    /// down the container made of it.
+    ///
+    /// # Errors
+    /// [`crate::Error::NoSuchImage`] if it was removed meanwhile.
+    pub fn confirm(&self, conn: &Connection, image: &crate::Image) -> Result<()> {
+        match crate::database::get(conn, &image.manifest)? {
+            Some(_) => Ok(()),
+            None => Err(crate::Error::NoSuchImage(image.id.to_string())),
+        }
+    }
+}
