@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::temporary::TemporaryDirectory;
@@ -26,7 +26,7 @@ impl ContentStore {
 
     /// Makes what is missing of its directories.
     pub(crate) fn make_directories(&self) -> Result<()> {
-        for directory in ["sha256", "sha512", "tmp"] {
+        for directory in ["sha256", "sha512", "tmp", "partial", "leases"] {
             let path = self.root.join(directory);
             std::fs::create_dir_all(&path).map_err(|error| Error::file("create", &path, error))?;
         }
@@ -40,6 +40,31 @@ impl ContentStore {
 
     pub(crate) fn temporary(&self) -> PathBuf {
         self.root.join("tmp")
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where blobs are that were not fetched to their end.
+    pub(crate) fn partial(&self) -> PathBuf {
+        self.root.join("partial")
+    }
+
+    pub(crate) fn partial_path(&self, digest: &Digest) -> PathBuf {
+        self.partial().join(format!("{}-{}", digest.algorithm().name(), digest.hex()))
+    }
+
+    pub(crate) fn leases(&self) -> PathBuf {
+        self.root.join("leases")
+    }
+
+    /// Bytes of a blob; `None` if it is not there.
+    pub(crate) fn size(&self, digest: &Digest) -> Option<u64> {
+        std::fs::symlink_metadata(self.path(digest))
+            .ok()
+            .filter(std::fs::Metadata::is_file)
+            .map(|found| found.len())
     }
 
     /// Opens a blob for reading, unverified.

@@ -8,6 +8,7 @@
 //! Refused: digests other than SHA-256 and SHA-512, manifests with two meanings, layers that leave their directory,
 //! that would control overlayfs or reach devices of this machine, and bombs. The errors say which.
 
+mod arrival;
 mod check;
 mod content;
 mod database;
@@ -15,10 +16,12 @@ mod digest;
 mod document;
 mod error;
 mod garbage;
+mod growing;
 mod history;
 mod import;
 mod inspect;
 mod layer;
+mod lease;
 mod limits;
 mod load;
 mod platform;

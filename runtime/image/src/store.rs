@@ -164,7 +164,7 @@ impl Store {
         self.layers.root().join("empty").join("diff")
     }
 
-    /// Held shared by who adds content, alone by who removes it: content is in the store before the database knows.
+    /// Held shared by who writes a lease, alone by who removes content; either is a matter of moments.
     pub(crate) fn lock(&self, operation: FlockOperation) -> Result<std::os::fd::OwnedFd> {
         lock_file(&self.root.join("blobs").join("lock"), operation)
     }

@@ -63,16 +63,29 @@ pub(crate) struct NamedLock {
 }
 
 impl NamedLock {
-    /// Waits until nobody else, in this process or another, holds `name` in `parent`.
-    pub(crate) fn acquire(parent: &Path, name: &str) -> Result<Self> {
+    /// Takes `name` in `parent` if nobody else, in this process or another, holds it.
+    pub(crate) fn try_acquire(parent: &Path, name: &str) -> Result<Option<Self>> {
         let path = parent.join(format!("{name}{LOCK_SUFFIX}"));
         loop {
-            match lock(&path, OFlags::CREATE | OFlags::RDWR, FlockOperation::LockExclusive) {
-                Ok(Some(fd)) => return Ok(Self { path, _fd: fd }),
+            match lock(&path, OFlags::CREATE | OFlags::RDWR, FlockOperation::NonBlockingLockExclusive) {
+                Ok(Some(fd)) => return Ok(Some(Self { path, _fd: fd })),
                 // The holder before removed the file.
                 Ok(None) => {}
+                Err(Errno::WOULDBLOCK) => return Ok(None),
                 Err(errno) => return Err(Error::file("lock", &path, errno)),
             }
+        }
+    }
+
+    /// Waits until nobody else holds `name` in `parent`; `pause` passes the time between two looks, and may end it.
+    ///
+    /// A blocking lock could not be given up when the work that it is for has failed elsewhere meanwhile.
+    pub(crate) fn acquire(parent: &Path, name: &str, mut pause: impl FnMut() -> Result<()>) -> Result<Self> {
+        loop {
+            if let Some(lock) = Self::try_acquire(parent, name)? {
+                return Ok(lock);
+            }
+            pause()?;
         }
     }
 }
@@ -138,7 +151,7 @@ fn flock(fd: &OwnedFd, operation: FlockOperation) -> rustix::io::Result<()> {
     }
 }
 
-fn random_name() -> Result<OsString> {
+pub(crate) fn random_name() -> Result<OsString> {
     use std::io::Read as _;
     let source = Path::new("/dev/urandom");
     let mut bytes = [0u8; 8];
@@ -157,7 +170,8 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let living = TemporaryDirectory::create(parent.path()).unwrap();
         std::fs::write(living.path().join("data"), b"x").unwrap();
-        let held = NamedLock::acquire(parent.path(), "name").unwrap();
+        let held = NamedLock::try_acquire(parent.path(), "name").unwrap().unwrap();
+        assert!(NamedLock::try_acquire(parent.path(), "name").unwrap().is_none());
         std::fs::create_dir_all(parent.path().join("dead/deep")).unwrap();
         std::fs::write(parent.path().join("dead.lock"), b"").unwrap();
 
@@ -179,7 +193,11 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..50 {
-                        let _lock = NamedLock::acquire(parent.path(), "x").unwrap();
+                        let pause = || {
+                            std::thread::yield_now();
+                            Ok(())
+                        };
+                        let _lock = NamedLock::acquire(parent.path(), "x", pause).unwrap();
                         assert_eq!(inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
                         inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
                     }

@@ -296,16 +296,17 @@ fn removed_images_leave_what_others_and_containers_use() {
     setup.load(&Layout::new().image("two", &[base.clone(), two]).tar()).unwrap();
     let image = |name| setup.store.resolve(&setup.conn, name).unwrap();
     let (first, second) = (image("one"), image("two"));
-    let none = std::collections::HashSet::new();
-    assert_eq!(setup.store.collect_garbage(&setup.conn, &none).unwrap(), crate::Collected::default());
+    assert_eq!(setup.store.collect_garbage(&setup.conn).unwrap(), crate::Collected::default());
 
     assert!(crate::database::remove(&setup.conn, &first.manifest).unwrap());
-    let container = std::collections::HashSet::from([first.chain_ids[1].clone()]);
-    let collected = setup.store.collect_garbage(&setup.conn, &container).unwrap();
+    crate::database::keep_layers(&setup.conn, "container", &first.chain_ids).unwrap();
+    let collected = setup.store.collect_garbage(&setup.conn).unwrap();
     assert_eq!((collected.blobs.len(), collected.layers.len()), (3, 0));
     assert!(first.layer_dirs[1].exists());
-    let collected = setup.store.collect_garbage(&setup.conn, &none).unwrap();
+    crate::database::forget_containers(&setup.conn, &std::collections::HashSet::new()).unwrap();
+    let collected = setup.store.collect_garbage(&setup.conn).unwrap();
     assert_eq!(collected.layers, [first.chain_ids[1].clone()]);
+    assert_eq!(collected.layer_bytes, 3);
     assert!(!first.layer_dirs[1].exists() && second.layer_dirs.iter().all(|path| path.exists()));
     setup.store.verify(&setup.conn, &second).unwrap();
     assert!(!crate::database::remove(&setup.conn, &first.manifest).unwrap());
