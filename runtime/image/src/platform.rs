@@ -23,6 +23,11 @@ impl Platform {
         normalized("linux", std::env::consts::ARCH, None)
     }
 
+    /// Whether an image for `offered` is what is wished for.
+    pub fn serves(&self, offered: &Self) -> bool {
+        self.rank(offered).is_some()
+    }
+
     /// How well `offered` serves this wish: `None` not at all, else lower is better.
     pub(crate) fn rank(&self, offered: &Self) -> Option<u8> {
         let offered = normalized(&offered.os, &offered.architecture, offered.variant.as_deref());

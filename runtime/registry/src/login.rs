@@ -105,7 +105,7 @@ impl Client {
 }
 
 /// The registry's name in references.
-fn domain_of(server: &str) -> Result<String> {
+pub(crate) fn domain_of(server: &str) -> Result<String> {
     let name = server.split_once("://").map_or(server, |(_, rest)| rest);
     let name = name.split('/').next().unwrap_or_default();
     match name {

@@ -25,6 +25,7 @@ mod token;
 pub use data::{Data, Functions, Methods, NoMethods};
 pub use error::Error;
 pub use limits::Limits;
+pub use literal::quote;
 pub use shape::{Field, Missing, Shape, Struct};
 
 use std::collections::BTreeMap;

@@ -127,7 +127,7 @@ pub(crate) fn quote_as(text: &str, ascii: bool) -> String {
 }
 
 /// Go's `strconv.Quote`.
-pub(crate) fn quote(text: &str) -> String {
+pub fn quote(text: &str) -> String {
     quote_as(text, false)
 }
 

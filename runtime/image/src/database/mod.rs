@@ -227,6 +227,10 @@ pub(crate) fn get(conn: &Connection, manifest: &Digest) -> Result<Option<Record>
     Ok(conn.prepare_cached(&sql)?.query_row([manifest.to_string()], Record::from_row).optional()?)
 }
 
+pub(crate) fn exists(conn: &Connection, manifest: &Digest) -> Result<bool> {
+    Ok(conn.prepare_cached("SELECT 1 FROM images WHERE manifest = ?1")?.exists([manifest.to_string()])?)
+}
+
 /// Removes an image with its names, and the layers that no image uses any more from the table.
 pub(crate) fn remove(conn: &Connection, manifest: &Digest) -> Result<bool> {
     let manifest = manifest.to_string();

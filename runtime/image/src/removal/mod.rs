@@ -75,15 +75,15 @@ impl Store {
         crate::error::in_the_making("prune")
     }
 
-    /// Makes sure that an image which was resolved before is still there; to be called in the transaction that writes
+    /// Makes sure that an image which was resolved before, known by its manifest, is still there; to be called in the transaction that writes
     /// down the container made of it.
     ///
     /// # Errors
     /// [`crate::Error::NoSuchImage`] if it was removed meanwhile.
-    pub fn confirm(&self, conn: &Connection, image: &crate::Image) -> Result<()> {
-        match crate::database::get(conn, &image.manifest)? {
-            Some(_) => Ok(()),
-            None => Err(crate::Error::NoSuchImage(image.id.to_string())),
+    pub fn confirm(&self, conn: &Connection, manifest: &Digest) -> Result<()> {
+        if crate::database::exists(conn, manifest)? {
+            return Ok(());
         }
+        Err(crate::Error::NoSuchImage(manifest.to_string()))
     }
 }
