@@ -79,6 +79,26 @@ impl ContentStore {
         })
     }
 
+    /// The whole content of a blob, verified; at most `limit` bytes.
+    pub(crate) fn read(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>> {
+        let what = format!("blob {digest}");
+        let mut bytes = Vec::new();
+        self.open_blob(digest)?
+            .take(limit.saturating_add(1))
+            .read_to_end(&mut bytes)
+            .map_err(|error| Error::file("read", &self.path(digest), error))?;
+        if bytes.len() as u64 > limit {
+            return Err(Error::Limit {
+                what: format!("the size of {what}"),
+                limit: format!("{limit} bytes"),
+            });
+        }
+        let mut hasher = Hasher::new(digest.algorithm());
+        hasher.update(&bytes);
+        expect_digest(&what, digest, &hasher.finish())?;
+        Ok(bytes)
+    }
+
     /// Reads a whole blob and computes its digest again.
     ///
     /// # Errors

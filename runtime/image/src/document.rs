@@ -44,6 +44,9 @@ pub(crate) struct Descriptor {
     pub(crate) annotations: Option<BTreeMap<String, String>>,
     #[serde(default)]
     pub(crate) platform: Option<Platform>,
+    /// Where else the content is.
+    #[serde(default)]
+    pub(crate) urls: Option<Vec<String>>,
 }
 
 impl Descriptor {
@@ -147,6 +150,19 @@ pub(crate) fn check_layer_type(descriptor: &Descriptor) -> Result<()> {
         (Some("" | "+gzip" | "+zstd"), _) | (_, Some("" | ".gzip" | ".zstd")) => Ok(()),
         _ => invalid("its type is not one of a file system layer"),
     }
+}
+
+/// Refuses layers that registries do not have, because their licence lets them come from one place only.
+pub(crate) fn check_distributable(descriptor: &Descriptor) -> Result<()> {
+    let media_type = descriptor.media_type.as_str();
+    if !(media_type.contains(".nondistributable.") || media_type.contains(".foreign.")) {
+        return Ok(());
+    }
+    let place = match descriptor.urls.as_deref().unwrap_or_default() {
+        [] => "a place that the manifest does not name".to_owned(),
+        [url, ..] => clip(url),
+    };
+    Err(Error::ForeignLayer { layer: descriptor.digest.clone(), media_type: clip(media_type), place })
 }
 
 /// Reads an image config.

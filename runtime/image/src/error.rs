@@ -49,6 +49,15 @@ pub enum Error {
         "image with reference {reference} was found but does not provide the specified platform ({wanted}): it is for {actual}"
     )]
     WrongPlatform { reference: String, wanted: String, actual: String },
+    /// A layer that would have to be fetched from elsewhere.
+    #[error(
+        "layer {layer} is not distributable ({media_type}): it would have to come from {place}, and is refused; \
+         use an image without such layers, or load an archive that contains it"
+    )]
+    ForeignLayer { layer: Digest, media_type: String, place: String },
+    /// Something else failed, which is the error that gets reported.
+    #[error("it was given up because something else failed")]
+    Cancelled,
     /// The registry did not give or take something. The text is whole.
     #[error(transparent)]
     Remote(#[from] crate::RemoteError),

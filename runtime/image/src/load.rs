@@ -101,7 +101,7 @@ impl Store {
                 size: blob.size,
             })
             .collect();
-        let infos = self.unpack(&jobs, limits, &|| self.sync(), progress)?;
+        let infos = self.unpack(&jobs, limits, progress)?;
         self.name_blobs(import.layers.iter().chain(documents))?;
         let arrival = Arrival {
             manifest: &import.manifest.digest,
@@ -127,19 +127,23 @@ impl Store {
         Ok(result)
     }
 
-    /// Unpacks and names layers from whole blobs; `sync` makes them and everything else durable.
+    /// Unpacks and names layers from whole blobs. Everything that was written before is durable then, too.
     pub(crate) fn unpack(
         &self,
         jobs: &[Job],
         limits: &Limits,
-        sync: &dyn Fn() -> Result<()>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Vec<LayerInfo>> {
         let unpacking = self.layers.unpacking(jobs);
         let (sender, events) = mpsc::channel();
         std::thread::scope(|scope| {
             let unpacking = &unpacking;
-            let work = scope.spawn(move || unpacking.run(limits, &sender));
+            let work = scope.spawn(move || {
+                let tell = |event| {
+                    let _ = sender.send(event);
+                };
+                unpacking.run(limits, &tell)
+            });
             for event in events {
                 let (layer, bytes) = match event {
                     Event::Read { layer, bytes } => (layer, Some(bytes)),
@@ -154,8 +158,9 @@ impl Store {
             }
             work.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })?;
-        sync()?;
-        unpacking.commit(&|| Ok(()))?;
+        let layers = unpacking.whole()?;
+        self.sync()?;
+        unpacking.name(layers)?;
         Ok(unpacking.infos())
     }
 

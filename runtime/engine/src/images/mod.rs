@@ -105,11 +105,7 @@ impl Engine {
 
 /// The image, if it is for the platform.
 fn on_platform(name: &str, image: Image, wanted: &Platform) -> Result<Image> {
-    let actual = Platform {
-        os: image.config.os().to_string(),
-        architecture: image.config.architecture().to_string(),
-        variant: image.config.variant().clone(),
-    };
+    let actual = Platform::of(&image.config);
     if wanted.serves(&actual) {
         return Ok(image);
     }

@@ -54,7 +54,7 @@ pub(super) fn bring(source: &mut Source, entry: &Entry) -> Result<Import> {
     let config_bytes = config_blob.read(limit, &what)?;
     let (config, what) = parse_config(&config_bytes, &config_blob.digest)?;
     let paths = entry.layers.as_deref().unwrap_or_default();
-    let diff_ids = diff_ids(source, &config, paths.len(), &what)?;
+    let diff_ids = diff_ids(source.limits(), &config, paths.len(), &what)?;
     let mut layers = Vec::with_capacity(paths.len());
     let archive_limit = source.limits().archive;
     for path in paths {

@@ -104,6 +104,10 @@ impl Slots {
         }
     }
 
+    pub(super) fn is_ready(&self, index: usize) -> bool {
+        matches!(self.state().slots.get(index), Some(Slot::Ready(_)))
+    }
+
     /// The directories of all layers below `index`, top-most first, when all of them are there.
     pub(super) fn wait_below(&self, index: usize) -> std::result::Result<Vec<Arc<OwnedFd>>, LayerError> {
         let mut state = self.state();
@@ -171,7 +175,7 @@ impl Slots {
 
 /// A new layer on its way to a name.
 #[derive(Debug)]
-pub(super) struct Nameless {
+pub(crate) struct Nameless {
     pub(super) index: usize,
     /// The layer below.
     pub(super) below: Option<Arc<OwnedFd>>,

@@ -11,14 +11,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
 
 use super::extract::{Extracted, extract};
 use super::metadata;
-use super::slots::{Fresh, Ready, Slot, Slots};
+use super::slots::{Fresh, Nameless, Ready, Slot, Slots};
 use super::store::{LayerInfo, LayerStore, write_info};
 use super::stream::{self, TooLong};
 use super::tree::Lower;
@@ -58,6 +57,9 @@ pub(crate) enum Event {
     Done { layer: usize },
 }
 
+/// Hears of events, from several threads.
+pub(crate) type Events<'a> = dyn Fn(Event) + Sync + 'a;
+
 /// The unpacking of one image's layers.
 #[derive(Debug)]
 pub(crate) struct Unpacking<'a> {
@@ -78,22 +80,23 @@ impl Unpacking<'_> {
     ///
     /// # Errors
     /// That of the lowest layer that failed.
-    pub(crate) fn run(&self, limits: &Limits, events: &Sender<Event>) -> Result<()> {
+    pub(crate) fn run(&self, limits: &Limits, events: &Events<'_>) -> Result<()> {
         self.claim()?;
         let next = AtomicUsize::new(0);
         let workers = std::thread::available_parallelism().map_or(1, usize::from).min(self.jobs.len());
         std::thread::scope(|scope| {
             for _ in 0..workers {
-                let (next, events) = (&next, events.clone());
-                scope.spawn(move || {
+                scope.spawn(|| {
                     loop {
                         let index = next.fetch_add(1, Ordering::Relaxed);
                         let Some(job) = self.jobs.get(index) else { return };
                         if let Some(lock) = self.slots.take_claim(index) {
-                            let made = self.make(job, index, lock, limits, &events);
+                            let made = self.make(job, index, lock, limits, events);
                             self.slots.set(index, made.map_or_else(Slot::Failed, Slot::Ready));
                         }
-                        let _ = events.send(Event::Done { layer: index });
+                        if self.slots.is_ready(index) {
+                            events(Event::Done { layer: index });
+                        }
                     }
                 });
             }
@@ -111,19 +114,23 @@ impl Unpacking<'_> {
         self.slots.infos()
     }
 
-    /// Names the new layers that have only whole ones below; `sync` makes their data durable before. May be called while
-    /// others are in the making, by one thread at a time.
-    pub(crate) fn commit(&self, sync: &dyn Fn() -> Result<()>) -> Result<()> {
+    /// Takes the new layers that have only whole ones below: with their data durable they can be named. May be called while
+    /// others are in the making.
+    pub(crate) fn whole(&self) -> Result<Vec<Nameless>> {
         let nameless = self.slots.take_fresh();
-        if nameless.is_empty() {
-            return Ok(());
-        }
         for layer in nameless.iter().filter(|layer| !layer.fresh.has_root) {
             inherit_root(layer.below.as_deref(), &layer.diff)
                 .map_err(|errno| Error::file("set the attributes of", layer.fresh.directory.path(), errno))?;
         }
-        sync()?;
-        for layer in &nameless {
+        Ok(nameless)
+    }
+
+    /// Gives layers their names.
+    pub(crate) fn name(&self, layers: Vec<Nameless>) -> Result<()> {
+        if layers.is_empty() {
+            return Ok(());
+        }
+        for layer in layers {
             let Some(job) = self.jobs.get(layer.index) else { continue };
             let path = self.store.directory(&job.chain);
             std::fs::rename(layer.fresh.directory.path(), &path)
@@ -164,7 +171,7 @@ impl Unpacking<'_> {
         index: usize,
         lock: NamedLock,
         limits: &Limits,
-        events: &Sender<Event>,
+        events: &Events<'_>,
     ) -> Result<Ready> {
         loop {
             let directory = TemporaryDirectory::create(&self.store.temporary())?;
@@ -194,7 +201,7 @@ struct Write<'a> {
     lower: &'a Lower<'a>,
     limits: &'a Limits,
     index: usize,
-    events: &'a Sender<Event>,
+    events: &'a Events<'a>,
 }
 
 impl Write<'_> {
@@ -230,7 +237,7 @@ impl Write<'_> {
         abandon: impl Fn(),
     ) -> std::result::Result<Extracted, LayerError> {
         let Self { job, top, lower, limits, index, events } = self;
-        let source = Counting { reader, layer: index, bytes: 0, reported: 0, events: events.clone() };
+        let source = Counting { reader, layer: index, bytes: 0, reported: 0, events };
         let by_ratio = job.size.saturating_mul(limits.ratio).max(limits.ratio_floor);
         let limit = by_ratio.min(limits.layer);
         let bomb = |error| match error {
@@ -275,21 +282,21 @@ fn inherit_root(below: Option<&OwnedFd>, layer: &OwnedFd) -> rustix::io::Result<
 }
 
 /// Reports how much of a blob was read.
-struct Counting<R> {
+struct Counting<'a, R> {
     reader: R,
     layer: usize,
     bytes: u64,
     reported: u64,
-    events: Sender<Event>,
+    events: &'a Events<'a>,
 }
 
-impl<R: Read> Read for Counting<R> {
+impl<R: Read> Read for Counting<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let count = self.reader.read(buffer)?;
         self.bytes += count as u64;
         if self.bytes - self.reported >= EVENT_BYTES || count == 0 {
             self.reported = self.bytes;
-            let _ = self.events.send(Event::Read { layer: self.layer, bytes: self.bytes });
+            (self.events)(Event::Read { layer: self.layer, bytes: self.bytes });
         }
         Ok(count)
     }

@@ -12,8 +12,9 @@ pub struct PullEvent {
     pub state: PullState,
 }
 
-/// Where a layer is. Events of one layer come in the order of the variants, except that a layer may go back from
-/// `Retrying` to `Downloading`, and that extracting may begin before the download is over.
+/// Where a layer is. The states of one layer come in the order of the variants, except that it may go back from
+/// `Retrying` or `VerifyingChecksum` to `Downloading`. Much of a layer is unpacked while it is downloaded, which is shown
+/// as the download only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PullState {
     /// It is unpacked here already, and its blob is here.

@@ -5,3 +5,5 @@ mod hostile;
 mod image;
 mod layers;
 mod load;
+mod pull;
+mod registry;
