@@ -35,7 +35,10 @@ pub enum Problem {
     /// A directory of a container that is not there.
     Leftover(PathBuf),
     /// A container without its directory.
-    Lost { id: String, name: String },
+    Lost {
+        id: String,
+        name: String,
+    },
     /// What a killed container left and the next command could not take down.
     Unreclaimed(String),
     Database(String),
@@ -45,12 +48,22 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Problem::Image(problem) => problem.fmt(f),
-            Problem::Leftover(path) => write!(f, "{} belongs to no container; remove it with `sandbox system check --repair`", path.display()),
+            Problem::Leftover(path) => write!(
+                f,
+                "{} belongs to no container; remove it with `sandbox system check --repair`",
+                path.display()
+            ),
             Problem::Lost { id, name } => {
-                write!(f, "the directory of container {name} ({}) is missing: its files are lost", &id[..12.min(id.len())])
+                write!(
+                    f,
+                    "the directory of container {name} ({}) is missing: its files are lost",
+                    &id[..12.min(id.len())]
+                )
             }
             Problem::Unreclaimed(why) => write!(f, "a container that was killed is not cleaned up: {why}"),
-            Problem::Database(why) => write!(f, "the state database is damaged: {why}; restore it, or use another --root"),
+            Problem::Database(why) => {
+                write!(f, "the state database is damaged: {why}; restore it, or use another --root")
+            }
         }
     }
 }
@@ -93,7 +106,8 @@ impl Engine {
     }
 
     fn database_problems(&self) -> Result<Vec<String>> {
-        let mut statement = self.connection.prepare(&format!("PRAGMA integrity_check({DATABASE_FINDINGS})"))?;
+        let mut statement =
+            self.connection.prepare(&format!("PRAGMA integrity_check({DATABASE_FINDINGS})"))?;
         let rows: Vec<String> =
             statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
         Ok(rows.into_iter().filter(|row| row != "ok").collect())

@@ -112,7 +112,9 @@ impl Count {
                 continue;
             }
             // What vanishes meanwhile takes no space.
-            let Ok(stat) = rustix::fs::statat(entries.fd()?, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
+            let Ok(stat) = rustix::fs::statat(entries.fd()?, name, AtFlags::SYMLINK_NOFOLLOW) else {
+                continue;
+            };
             if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
                 if depth == MAX_DEPTH {
                     continue;

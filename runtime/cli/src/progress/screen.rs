@@ -1,5 +1,6 @@
 //! Progress on a terminal: a line per layer, written again in place.
 
+use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use super::{Amount, Message, bar};
@@ -75,7 +76,9 @@ impl Screen {
                 continue;
             }
             line.stale = false;
-            text.push_str(&format!("\x1b[{up}A{ERASE_LINE}{}\r\x1b[{up}B", line.text(columns, now)));
+            let shown = line.text(columns, now);
+            // Writing to a text does not fail.
+            let _ = write!(text, "\x1b[{up}A{ERASE_LINE}{shown}\r\x1b[{up}B");
         }
         if !text.is_empty() {
             self.written = Some(now);

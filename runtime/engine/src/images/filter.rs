@@ -167,8 +167,14 @@ mod tests {
         assert!(filter(&ImageFilter { dangling: Some(true), ..default() }, None));
         assert!(!filter(&ImageFilter { dangling: Some(true), ..default() }, Some("a")));
         for (text, expected) in [("tier", true), ("tier=web", true), ("tier=db", false), ("x", false)] {
-            assert_eq!(filter(&ImageFilter { labels: vec![label(text, false)], ..default() }, None), expected);
-            assert_eq!(filter(&ImageFilter { labels: vec![label(text, true)], ..default() }, None), !expected);
+            assert_eq!(
+                filter(&ImageFilter { labels: vec![label(text, false)], ..default() }, None),
+                expected
+            );
+            assert_eq!(
+                filter(&ImageFilter { labels: vec![label(text, true)], ..default() }, None),
+                !expected
+            );
         }
     }
 

@@ -3,9 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use sandbox_image::{
-    PullEvent, PullOptions, Pulled, PushEvent, PushOptions, Pushed, Reference, RemoteError,
-};
+use sandbox_image::{PullEvent, PullOptions, Pulled, PushEvent, PushOptions, Pushed, Reference, RemoteError};
 use sandbox_registry::{Access, Client, Credentials, Found, Login, Logout};
 
 use crate::config::Config;

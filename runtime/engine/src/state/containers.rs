@@ -125,7 +125,8 @@ pub fn not_final(connection: &Connection) -> Result<Vec<Container>> {
 
 /// Id, state and image's id of every container.
 pub fn image_users(connection: &Connection) -> rusqlite::Result<Vec<(String, State, String)>> {
-    let mut statement = connection.prepare("SELECT id, state, image_id FROM containers ORDER BY created_ns DESC")?;
+    let mut statement =
+        connection.prepare("SELECT id, state, image_id FROM containers ORDER BY created_ns DESC")?;
     let rows = statement.query_map([], |row| {
         let state: String = row.get(1)?;
         Ok((row.get(0)?, State::parse(&state), row.get(2)?))

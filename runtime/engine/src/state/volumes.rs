@@ -34,8 +34,9 @@ pub fn anonymous_of(connection: &Connection, container: &str) -> Result<Vec<Stri
 
 /// All volumes by name, with the containers that use them.
 pub fn usage(connection: &Connection) -> Result<BTreeMap<String, Vec<String>>> {
-    let mut statement = connection
-        .prepare("SELECT name, container FROM volumes LEFT JOIN volume_users ON volume = name ORDER BY name")?;
+    let mut statement = connection.prepare(
+        "SELECT name, container FROM volumes LEFT JOIN volume_users ON volume = name ORDER BY name",
+    )?;
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let mut usage: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for row in rows {

@@ -1,6 +1,7 @@
 //! The client against servers of this process: honest ones, and hostile ones that are refused by name.
 
 mod auth;
+mod download;
 mod hostile;
 mod login;
 mod mirrors;

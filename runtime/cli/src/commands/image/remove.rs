@@ -23,7 +23,9 @@ pub(in crate::commands) fn run(global: &Global, flags: &RemoveFlags) -> Result<u
     }
     if flags.force && !fatal {
         // What is not there need not be removed, but is told.
-        failures.iter().for_each(|failure| eprintln!("{}", failure.text()));
+        for failure in &failures {
+            eprintln!("{}", failure.text());
+        }
         return Ok(0);
     }
     Failure::all(failures)

@@ -19,12 +19,11 @@ pub(in crate::commands) fn run(global: &Global, flags: &LoginFlags) -> Result<u8
     let _interrupt = Interrupt::watch()?;
     let registries = crate::commands::registries(global)?;
     let server = flags.server.as_deref().unwrap_or_default();
-    let login = match stored(&registries, flags, server)? {
-        Some(login) => login,
-        None => {
-            let (user, password) = credentials(&registries, flags, server)?;
-            registries.login(server, &user, &password)?
-        }
+    let login = if let Some(login) = stored(&registries, flags, server)? {
+        login
+    } else {
+        let (user, password) = credentials(&registries, flags, server)?;
+        registries.login(server, &user, &password)?
     };
     if let Some(warning) = &login.warning {
         eprintln!("{warning}");
