@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
+use sandbox_image::RemoteError;
 use ureq::Body;
 
 use super::{Answer, fault};
@@ -52,7 +53,7 @@ pub(crate) struct BlobReader {
     waited: Duration,
     came: u64,
     /// An error once is an error for ever.
-    failed: Option<String>,
+    failed: Option<Failure>,
 }
 
 impl BlobReader {
@@ -104,8 +105,8 @@ impl BlobReader {
 
 impl Read for BlobReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if let Some(message) = &self.failed {
-            return Err(io::Error::other(message.clone()));
+        if let Some(failure) = &self.failed {
+            return Err(io_error(failure));
         }
         if buffer.is_empty() {
             return Ok(0);
@@ -118,10 +119,16 @@ impl Read for BlobReader {
             return Ok(0);
         }
         self.piece(buffer).map_err(|failure| {
-            self.failed = Some(failure.message.clone());
-            io::Error::other(failure)
+            let error = io_error(&failure);
+            self.failed = Some(failure);
+            error
         })
     }
+}
+
+/// Carries a [`RemoteError`], so that whoever reads can tell what may be tried again.
+fn io_error(failure: &Failure) -> io::Error {
+    io::Error::other(RemoteError::from(failure.clone()))
 }
 
 /// What is sent: exactly as much as was announced. Less would leave the other side waiting for the rest.

@@ -160,7 +160,10 @@ impl Http {
         let deadline = Instant::now() + self.config.timeouts.connect;
         let addresses: Vec<IpAddr> = match origin.address() {
             Some(address) => vec![address],
-            None => self.lookup.lookup(&origin.host, deadline).unwrap_or_default(),
+            None if self.config.has_insecure_networks() && self.proxies.for_origin(origin)?.is_none() => {
+                self.lookup.lookup(&origin.host, deadline).unwrap_or_default()
+            }
+            None => Vec::new(),
         };
         Ok(self.config.is_insecure(&origin.host, origin.port, &addresses))
     }
@@ -266,7 +269,7 @@ impl Http {
             Scheme::Http => None,
             Scheme::Https => {
                 let certificates = self.certificates.for_host(&names(origin))?;
-                let insecure = named_by.is_none() && self.is_insecure(origin)?;
+                let insecure = self.is_insecure(origin)?;
                 Some(self.certificates.client_config(&certificates, insecure)?)
             }
         };

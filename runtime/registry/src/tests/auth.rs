@@ -263,6 +263,22 @@ fn token_services_that_send_elsewhere() {
     assert_eq!(thief.seen()[0].header("authorization"), None);
 }
 
+/// The identity token is in the form, and a redirect that keeps the method would take it along.
+#[test]
+fn forms_are_not_redirected() {
+    let thief = token_service(r#"{"token":"t"}"#);
+    let place = format!("http://{}/steal", thief.named("localhost"));
+    let service = Server::start(move |_, stream| respond(stream, 307, &[("Location", &place)], b""));
+    let registry = demanding(format!("http://{}/token", service.named("localhost")), "t");
+    let fixture = Fixture::new(impatient);
+    let name = registry.named("localhost");
+    let token = crate::credentials::Credential::Identity { token: "identity".to_owned() };
+    fixture.client.credentials.keep(&name, "user", &token).unwrap();
+    let error = manifest(&fixture.pull(&format!("{name}/app:v1"))).unwrap_err();
+    assert!(error.contains("answers 307"), "{error}");
+    assert!(thief.seen().is_empty());
+}
+
 #[test]
 fn mounts_ask_for_both_repositories() {
     let service = token_service(r#"{"token":"t"}"#);

@@ -327,6 +327,23 @@ fn blobs() {
     }
 }
 
+/// Whoever reads a blob learns what may be tried again.
+#[test]
+fn errors_of_content_have_a_kind() {
+    let server = server(|_, stream| {
+        head(stream, 200, &[("Content-Length", "10")]);
+        silence(stream);
+    });
+    let fixture = Fixture::new(impatient);
+    let mut blob = get_blob(&fixture.pull(&format!("{}/app", server.named("localhost"))), 0).unwrap();
+    for _ in 0..2 {
+        let error = blob.content.read(&mut [0; 10]).unwrap_err();
+        let remote =
+            error.get_ref().and_then(|inner| inner.downcast_ref::<sandbox_image::RemoteError>()).unwrap();
+        assert_eq!(remote.kind, RemoteErrorKind::Transient);
+    }
+}
+
 #[test]
 fn errors_cannot_write_to_the_terminal() {
     let server = server(|_, stream| {

@@ -20,7 +20,8 @@ fn passwords_are_tried_before_they_are_kept() {
     let name = registry.named("localhost");
     let error = fixture.client.login(&name, "user", "wrong").unwrap_err();
     assert!(matches!(error, LoginError::Registry(_)));
-    assert!(error.to_string().starts_with(&format!("cannot log in to {name}: ")), "{error}");
+    let expected = format!("cannot log in to {name}: unauthorized: incorrect username or password");
+    assert_eq!(error.to_string(), expected);
     assert_eq!(config(&fixture), serde_json::json!({}), "nothing is kept");
 
     let login = fixture.client.login(&format!("http://{name}/v2/"), "user", "pass").unwrap();

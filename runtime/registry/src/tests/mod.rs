@@ -4,6 +4,7 @@ mod auth;
 mod hostile;
 mod login;
 mod mirrors;
+mod proxies;
 mod pull;
 mod push;
 mod redirects;
@@ -57,6 +58,14 @@ impl Fixture {
         directory: tempfile::TempDir,
         configure: impl FnOnce(&mut RegistriesConfig),
     ) -> Self {
+        Self::behind(Proxies::default(), directory, configure)
+    }
+
+    pub(super) fn behind(
+        proxies: Proxies,
+        directory: tempfile::TempDir,
+        configure: impl FnOnce(&mut RegistriesConfig),
+    ) -> Self {
         let here: IpAddr = "127.0.0.1".parse().unwrap();
         let elsewhere: IpAddr = "203.0.113.7".parse().unwrap();
         let names = Names(HashMap::from([
@@ -69,7 +78,7 @@ impl Fixture {
         let surroundings = Surroundings {
             certificates: vec![directory.path().join("certs.d")],
             lookup: Arc::new(names),
-            proxies: Proxies::default(),
+            proxies,
         };
         let insecure = |name: &str| Insecure::Host { name: name.to_owned(), port: None };
         let mut config = RegistriesConfig { insecure: vec![insecure(PUBLIC)], ..RegistriesConfig::default() };

@@ -108,7 +108,7 @@ fn upload_locations_are_redirects() {
         ("localhost", Some(far.clone()), ""),
         (PUBLIC, Some(far), "an address of this machine"),
         ("localhost", Some("file:///etc/shadow".to_owned()), "neither http nor https"),
-        ("localhost", None, "sends a upload location without a location"),
+        ("localhost", None, "sends an upload location without a location"),
     ];
     for (host, location, cause) in cases {
         let registry = Server::start(move |seen, stream| match seen.method.as_str() {
