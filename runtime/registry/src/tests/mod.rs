@@ -105,10 +105,8 @@ impl Fixture {
     }
 }
 
-/// With patience for nobody.
-pub(super) fn impatient(config: &mut RegistriesConfig) {
-    config.timeouts.answer = Duration::from_millis(600);
-    config.timeouts.idle = Duration::from_millis(300);
+/// The first failure counts.
+pub(super) fn once(config: &mut RegistriesConfig) {
     config.retries = crate::Retries(0);
 }
 

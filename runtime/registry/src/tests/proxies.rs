@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use sandbox_image::{ManifestName, Origin};
 
 use super::server::{Server, respond};
-use super::{Fixture, MANIFEST, impatient};
+use super::{Fixture, MANIFEST, once};
 use crate::config::Insecure;
 use crate::proxy::Proxies;
 
@@ -44,7 +44,7 @@ fn tunnel(mut client: TcpStream) -> Option<()> {
 fn fixture(proxy: &str) -> Fixture {
     let proxies = Proxies::from_variables(|name| (name == "ALL_PROXY").then(|| proxy.to_owned()));
     Fixture::behind(proxies, tempfile::tempdir().unwrap(), |config| {
-        impatient(config);
+        once(config);
         config.insecure.push(Insecure::Host { name: "far.test".to_owned(), port: None });
     })
 }
@@ -61,7 +61,7 @@ fn the_proxy_finds_the_host() {
     let error =
         stranger.pull(&format!("{name}/app:v1")).manifest(ManifestName::Tag("v1"), 65536).unwrap_err();
     assert!(error.message.contains("the proxy refuses"), "{error}");
-    let direct = Fixture::new(impatient);
+    let direct = Fixture::new(once);
     let error = direct.pull(&format!("{name}/app:v1")).manifest(ManifestName::Tag("v1"), 65536).unwrap_err();
     assert!(error.message.contains("there is no host of that name"), "{error}");
 }
