@@ -316,6 +316,27 @@ fn blobs() {
             "sends too slowly",
         ),
         (
+            "an error with endless trailers",
+            0,
+            once,
+            |_, stream| {
+                head(stream, 404, &[("Transfer-Encoding", "chunked")]);
+                let _ = stream.write_all(b"2\r\n{}\r\n0\r\n");
+                endlessly(stream, b"X-Trailer: x\r\n", Duration::from_millis(1));
+            },
+            "answers 404",
+        ),
+        (
+            "an error that drips",
+            0,
+            hasty,
+            |_, stream| {
+                head(stream, 404, &[("Content-Length", "60000")]);
+                endlessly(stream, b"x", DRIP);
+            },
+            "answers 404",
+        ),
+        (
             "a part that nobody asked for",
             0,
             once,
