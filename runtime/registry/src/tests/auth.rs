@@ -236,7 +236,7 @@ fn token_answers_that_are_garbage() {
         (|_, stream| respond(stream, 200, &[], &vec![b' '; 2 << 20]), "more than 1048576 bytes"),
         (
             |_, stream| respond(stream, 401, &[], br#"{"details":"incorrect username or password"}"#),
-            "incorrect username or password",
+            "unauthorized: incorrect username or password",
         ),
         (|_, stream| respond(stream, 307, &[("Location", "file:///x")], b""), "neither http nor https"),
     ];
