@@ -192,6 +192,11 @@ impl RegistriesConfig {
         Ok(self)
     }
 
+    /// Does it take a host's addresses to tell whether it is insecure?
+    pub(crate) fn has_insecure_networks(&self) -> bool {
+        self.insecure.iter().any(|insecure| matches!(insecure, Insecure::Network(_)))
+    }
+
     /// May `host` be spoken to without TLS? `addresses` are all that it resolves to.
     pub(crate) fn is_insecure(&self, host: &str, port: u16, addresses: &[IpAddr]) -> bool {
         let all = |matches: &dyn Fn(&IpAddr) -> bool| !addresses.is_empty() && addresses.iter().all(matches);

@@ -96,6 +96,9 @@ impl Client {
         let (authorization, identity) = Authenticator::verify(&self.http, &answer, credential)?;
         answer.finish();
         let answer = self.http.ask(&ping, Some(&authorization), None)?;
+        if answer.status == 401 {
+            return Err(Failure::denied("unauthorized: incorrect username or password"));
+        }
         if !answer.status.is_success() {
             return Err(answer.into_failure());
         }

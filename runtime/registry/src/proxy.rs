@@ -43,7 +43,7 @@ impl Proxies {
         Self::from_variables(|name| std::env::var(name).ok())
     }
 
-    fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Self {
+    pub(crate) fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Self {
         let first = |names: &[&'static str]| {
             names.iter().find_map(|name| {
                 let value = variable(name).filter(|value| !value.trim().is_empty())?;

@@ -11,6 +11,8 @@ use crate::failure::Result;
 
 const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(8);
+/// Who is not there at all gets this many further chances: somebody is waiting at a terminal.
+const UNREACHABLE: u32 = 2;
 /// The longest pause that a registry may ask for.
 const REASONABLE: Duration = Duration::from_secs(30);
 
@@ -35,13 +37,15 @@ impl Patience {
     /// The result of the first attempt that succeeds or fails for good, or of the last one.
     pub(crate) fn run<T>(self, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
         let mut pause = self.pause;
+        let mut unreachable = 0;
         for _ in 0..self.retries {
             let failure = match attempt() {
                 Err(failure) if failure.kind == Transient => failure,
                 result => return result,
             };
             let wished = failure.retry_after.unwrap_or_default();
-            if wished > REASONABLE {
+            unreachable += u32::from(failure.unreachable);
+            if wished > REASONABLE || unreachable > UNREACHABLE {
                 return Err(failure);
             }
             std::thread::sleep(pause.max(wished));
@@ -71,6 +75,7 @@ mod tests {
         let quick = Patience { retries: 3, pause: Duration::from_millis(1) };
         assert_eq!(attempts(quick, &Failure::transient("x")), 4);
         assert_eq!(attempts(quick, &Failure::refused("x")), 1);
+        assert_eq!(attempts(quick, &Failure::unreachable("x")), 3);
         assert_eq!(attempts(Patience::none(), &Failure::transient("x")), 1);
     }
 

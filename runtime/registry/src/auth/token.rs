@@ -101,7 +101,8 @@ impl TokenService {
                 let _ = write!(form, "&{name}={}", escape(&value));
             }
         }
-        let request = Request::new(Method::POST, self.realm.clone())
+        // What is in the form is for this service; a redirect would take it along.
+        let request = Request { follows: false, ..Request::new(Method::POST, self.realm.clone()) }
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .payload(Payload::Bytes(form.as_bytes()));
         self.fetch(http, &request, None)

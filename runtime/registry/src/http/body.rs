@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
+use sandbox_image::RemoteError;
 use ureq::Body;
 
 use super::{Answer, fault};
@@ -11,6 +12,12 @@ use crate::url::Origin;
 
 /// A connection slower than this, in bytes a second, is taken for dead or malicious.
 const SLOWEST: u64 = 1024;
+
+/// How long a blob of `size` bytes may take from beginning to end. Far more than any honest one needs, whatever its
+/// reader does in between; it ends what looks alive to every other clock, such as trailers without end.
+pub(super) fn longest(size: u64, idle: Duration) -> Duration {
+    (idle * 60).saturating_add(Duration::from_secs(size / SLOWEST))
+}
 
 impl Answer {
     /// The length that was announced.
@@ -25,12 +32,24 @@ impl Answer {
         if self.body.content_length().is_some_and(|length| length > limit) {
             return Err(too_long());
         }
-        let mut bytes = Vec::new();
-        self.body
-            .as_reader()
-            .take(limit.saturating_add(1))
-            .read_to_end(&mut bytes)
-            .map_err(|error| fault::body_failure(error, &self.url.origin))?;
+        if self.streams && self.body.content_length().is_none() {
+            // An error where a blob was expected. No short time-out runs: without a length its end may never come.
+            return Ok(Vec::new());
+        }
+        let mut reader = self.body.as_reader().take(limit.saturating_add(1));
+        let (mut bytes, mut piece) = (Vec::new(), [0; 16 * 1024]);
+        loop {
+            let count = match reader.read(&mut piece) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(fault::body_failure(error, &self.url.origin)),
+            };
+            bytes.extend_from_slice(piece.get(..count).unwrap_or_default());
+            if Instant::now() > self.until {
+                return Err(Failure::transient(format!("{host} does not complete its answer in time")));
+            }
+        }
         if bytes.len() as u64 > limit { Err(too_long()) } else { Ok(bytes) }
     }
 
@@ -52,7 +71,7 @@ pub(crate) struct BlobReader {
     waited: Duration,
     came: u64,
     /// An error once is an error for ever.
-    failed: Option<String>,
+    failed: Option<Failure>,
 }
 
 impl BlobReader {
@@ -104,8 +123,8 @@ impl BlobReader {
 
 impl Read for BlobReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if let Some(message) = &self.failed {
-            return Err(io::Error::other(message.clone()));
+        if let Some(failure) = &self.failed {
+            return Err(io_error(failure));
         }
         if buffer.is_empty() {
             return Ok(0);
@@ -118,10 +137,16 @@ impl Read for BlobReader {
             return Ok(0);
         }
         self.piece(buffer).map_err(|failure| {
-            self.failed = Some(failure.message.clone());
-            io::Error::other(failure)
+            let error = io_error(&failure);
+            self.failed = Some(failure);
+            error
         })
     }
+}
+
+/// Carries a [`RemoteError`], so that whoever reads can tell what may be tried again.
+fn io_error(failure: &Failure) -> io::Error {
+    io::Error::other(RemoteError::from(failure.clone()))
 }
 
 /// What is sent: exactly as much as was announced. Less would leave the other side waiting for the rest.

@@ -6,20 +6,21 @@
 
 pub(crate) mod body;
 pub(crate) mod fault;
+mod message;
 mod redirect;
 mod refusal;
 mod resolve;
 mod transport;
 
+pub(crate) use message::{Answer, Opener, Patience, Payload, Request};
 pub(crate) use redirect::named;
 
 use std::collections::HashMap;
-use std::io::Read;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use ureq::http::{HeaderValue, Method, Response, header};
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector, SocksConnector, TcpConnector};
 use ureq::{Agent, AsSendBody, Body, SendBody};
 
@@ -39,83 +40,6 @@ const HOSTS: usize = 256;
 const EXPECT_FROM: u64 = 1 << 20;
 const COMMIT: Duration = Duration::from_mins(5);
 const USER_AGENT: &str = concat!("sandbox/", env!("CARGO_PKG_VERSION"));
-
-/// Content that can be sent again from its beginning.
-pub(crate) type Opener<'a> = &'a dyn Fn() -> std::io::Result<Box<dyn Read + Send>>;
-
-/// What is sent with a request.
-pub(crate) enum Payload<'a> {
-    None,
-    Bytes(&'a [u8]),
-    Content { size: u64, open: Opener<'a> },
-}
-
-/// How long an answer may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Patience {
-    /// It is small, and complete in the time that one has for an answer.
-    Document,
-    /// Its body is a blob: it may take as long as it flows.
-    Stream,
-    /// It comes when a blob that was sent has been looked at.
-    Commit,
-}
-
-/// What is asked.
-pub(crate) struct Request<'a> {
-    pub(crate) method: Method,
-    pub(crate) url: Url,
-    pub(crate) headers: Vec<(HeaderName, String)>,
-    pub(crate) payload: Payload<'a>,
-    pub(crate) patience: Patience,
-    pub(crate) follows: bool,
-}
-
-impl<'a> Request<'a> {
-    pub(crate) fn new(method: Method, url: Url) -> Self {
-        Self {
-            method,
-            url,
-            headers: Vec::new(),
-            payload: Payload::None,
-            patience: Patience::Document,
-            follows: true,
-        }
-    }
-
-    pub(crate) fn get(url: Url) -> Self {
-        Self::new(Method::GET, url)
-    }
-
-    pub(crate) fn header(mut self, name: HeaderName, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
-        self
-    }
-
-    pub(crate) fn payload(mut self, payload: Payload<'a>) -> Self {
-        self.payload = payload;
-        self
-    }
-}
-
-/// What came back, its body yet to be read.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    /// Who answered, after redirects.
-    pub(crate) url: Url,
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Body,
-    /// How near those are who took part in the answer.
-    pub(crate) reach: Reach,
-}
-
-impl Answer {
-    /// A header's value, if it is there and is text.
-    pub(crate) fn header(&self, name: impl header::AsHeaderName) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok().map(str::trim)
-    }
-}
 
 /// Talks to hosts.
 #[derive(Debug)]
@@ -160,7 +84,10 @@ impl Http {
         let deadline = Instant::now() + self.config.timeouts.connect;
         let addresses: Vec<IpAddr> = match origin.address() {
             Some(address) => vec![address],
-            None => self.lookup.lookup(&origin.host, deadline).unwrap_or_default(),
+            None if self.config.has_insecure_networks() && self.proxies.for_origin(origin)?.is_none() => {
+                self.lookup.lookup(&origin.host, deadline).unwrap_or_default()
+            }
+            None => Vec::new(),
         };
         Ok(self.config.is_insecure(&origin.host, origin.port, &addresses))
     }
@@ -207,6 +134,8 @@ impl Http {
             status: parts.status,
             headers: parts.headers,
             body,
+            streams: matches!(request.patience, Patience::Stream { .. }),
+            until: Instant::now() + self.config.timeouts.answer,
             reach: host.farthest.get(),
         })
     }
@@ -230,7 +159,10 @@ impl Http {
             .configure_request(message.body(payload)?)
             .timeout_recv_response(Some(answer))
             .timeout_per_read(Some(idle))
-            .timeout_recv_body((patience != Patience::Stream).then_some(answer))
+            .timeout_recv_body(Some(match patience {
+                Patience::Stream { size } => body::longest(size, idle),
+                _ => answer,
+            }))
             .build();
         host.agent.run(message)
     }
@@ -266,7 +198,7 @@ impl Http {
             Scheme::Http => None,
             Scheme::Https => {
                 let certificates = self.certificates.for_host(&names(origin))?;
-                let insecure = named_by.is_none() && self.is_insecure(origin)?;
+                let insecure = self.is_insecure(origin)?;
                 Some(self.certificates.client_config(&certificates, insecure)?)
             }
         };

@@ -54,15 +54,15 @@ fn next(request: &Request<'_>, answer: &Answer) -> Result<Url> {
     if request.method != Method::GET && request.method != Method::HEAD && !kept {
         return Err(refused(&answer.url, &format!("redirects a {} request", request.method)));
     }
-    named(&answer.url, answer.header(header::LOCATION), "redirect")
+    named(&answer.url, answer.header(header::LOCATION), "a redirect")
 }
 
 /// The URL in a `Location` that came with an answer of `by`.
 pub(crate) fn named(by: &Url, location: Option<&str>, what: &str) -> Result<Url> {
-    let location = location.ok_or_else(|| refused(by, &format!("sends a {what} without a location")))?;
-    let url = by.join(location).map_err(|error| refused(by, &format!("sends a {what} to {error}")))?;
+    let location = location.ok_or_else(|| refused(by, &format!("sends {what} without a location")))?;
+    let url = by.join(location).map_err(|error| refused(by, &format!("sends {what} to {error}")))?;
     if by.origin.scheme == Scheme::Https && url.origin.scheme == Scheme::Http {
-        return Err(refused(by, &format!("sends a {what} from https to {}", url.shown())));
+        return Err(refused(by, &format!("sends {what} from https to {}", url.shown())));
     }
     Ok(url)
 }

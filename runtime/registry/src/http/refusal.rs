@@ -49,6 +49,9 @@ impl Answer {
             let reason = self.status.canonical_reason().unwrap_or("unknown status");
             format!("{} answers {status} {reason}", self.url.origin.authority())
         });
+        if status == 401 && code.is_none() {
+            message = format!("unauthorized: {message}");
+        }
         if status == 401 && lacks_scope {
             code = Some("DENIED".to_owned());
             "denied: requested access to the resource is denied".clone_into(&mut message);

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use sandbox_image::RemoteErrorKind::Refused;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
@@ -62,7 +63,7 @@ impl Resolver for Addresses {
             Err(_) => self
                 .lookup
                 .lookup(host, Instant::now() + patience)
-                .map_err(|error| failed(Failure::unreachable(format!("cannot find {host}: {error}"))))?,
+                .map_err(|error| failed(not_found(host, &error)))?,
         };
         if !is_proxy {
             for address in &found {
@@ -93,6 +94,15 @@ impl Addresses {
                 Ok(())
             }
         }
+    }
+}
+
+fn not_found(host: &str, error: &LookupError) -> Failure {
+    let failure = Failure::unreachable(format!("cannot find {host}: {error}"));
+    match error {
+        LookupError::Unanswered(_) => failure,
+        // Nor will it be found in a second.
+        _ => Failure { kind: Refused, ..failure },
     }
 }
 
@@ -130,5 +140,56 @@ impl Lookup for Remembered {
             found.insert(host, (now + LIFETIME, addresses.clone()));
         }
         Ok(addresses)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// Far at first, then here.
+    #[derive(Debug, Default)]
+    struct Rebinding(AtomicUsize);
+
+    impl Lookup for Rebinding {
+        fn lookup(&self, _host: &str, _deadline: Instant) -> Result<Vec<IpAddr>, LookupError> {
+            let first = self.0.fetch_add(1, Ordering::Relaxed) == 0;
+            Ok(vec![if first { [203, 0, 113, 7] } else { [127, 0, 0, 1] }.into()])
+        }
+    }
+
+    fn resolve(addresses: &Addresses, uri: &str) -> Result<Vec<SocketAddr>, String> {
+        let found = addresses.resolve(
+            &uri.parse().unwrap(),
+            &ureq::config::Config::default(),
+            NextTimeout::default(),
+        );
+        found.map(|found| found.to_vec()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_is_connected_to_is_what_was_checked() {
+        let mut addresses = Addresses {
+            lookup: Arc::<Rebinding>::default(),
+            named_by: Some(Reach::Public),
+            farthest: Arc::new(Farthest::unknown()),
+            proxy: None,
+        };
+        let far: SocketAddr = "203.0.113.7:443".parse().unwrap();
+        assert_eq!(resolve(&addresses, "https://rebind.test/").unwrap(), [far]);
+        let error = resolve(&addresses, "https://rebind.test/").unwrap_err();
+        assert!(error.contains("rebind.test (127.0.0.1), an address of this machine"), "{error}");
+        addresses.named_by = None;
+        assert!(resolve(&addresses, "https://rebind.test/").is_ok());
+        assert_eq!(addresses.farthest.get(), Reach::Public, "a name that was far once stays far");
+    }
+
+    #[test]
+    fn is_remembered() {
+        let remembered = Remembered::new(Arc::<Rebinding>::default());
+        let found = || remembered.lookup("x", Instant::now()).unwrap();
+        assert_eq!(found(), found());
     }
 }

@@ -101,7 +101,8 @@ impl Repository {
     fn fetch_blob(&self, endpoint: &Endpoint, digest: &Digest, size: u64, offset: u64) -> Result<RemoteBlob> {
         let origin = endpoint.registry.origin()?;
         let url = origin.at(&format!("/v2/{}/blobs/{digest}", endpoint.path));
-        let request = Request { patience: Patience::Stream, ..Request::get(url.clone()) };
+        let patience = Patience::Stream { size };
+        let request = Request { patience, ..Request::get(url.clone()) };
         let ranged = match offset {
             0 => request,
             offset => request.header(header::RANGE, format!("bytes={offset}-")),
@@ -112,9 +113,7 @@ impl Repository {
         if answer.status == 416 && offset > 0 {
             // The other side knows no such part: then all of it, and its length will tell.
             answer.finish();
-            answer = endpoint
-                .registry
-                .ask_own(&Request { patience: Patience::Stream, ..Request::get(url) }, &scope)?;
+            answer = endpoint.registry.ask_own(&Request { patience, ..Request::get(url) }, &scope)?;
         }
         match answer.status.as_u16() {
             200 => begins = 0,

@@ -23,7 +23,7 @@ impl Repository {
     ) -> std::result::Result<T, RemoteError> {
         let result = self.target().and_then(|endpoint| {
             self.patience.run(|| attempt(endpoint)).map_err(|failure| match failure.kind {
-                Denied => Failure {
+                Denied if !failure.message.contains("log in") => Failure {
                     message: format!(
                         "{} (to push to {} log in as somebody who may: 'sandbox login {}')",
                         failure.message,
@@ -157,5 +157,5 @@ impl Target for Repository {
 
 /// Where an upload continues.
 fn upload_place(answer: &Answer) -> Result<Url> {
-    named(&answer.url, answer.header(header::LOCATION), "upload location")
+    named(&answer.url, answer.header(header::LOCATION), "an upload location")
 }

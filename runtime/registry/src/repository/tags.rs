@@ -76,7 +76,7 @@ fn next(answer: &Answer) -> Result<Option<Url>> {
     let target = link.strip_prefix('<').and_then(|rest| rest.split_once('>'));
     match target {
         Some((target, relation)) if relation.contains("next") => {
-            named(&answer.url, Some(target), "next page").map(Some)
+            named(&answer.url, Some(target), "a next page").map(Some)
         }
         _ => Ok(None),
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use sandbox_image::{ManifestName, Origin, RemoteErrorKind, Target};
 
 use super::server::{Seen, Server, Stream, respond};
-use super::{Fixture, MANIFEST, PUBLIC, blob_digest, impatient};
+use super::{Fixture, MANIFEST, PUBLIC, blob_digest, once};
 use crate::{Access, Repository};
 
 fn manifest(repository: &Repository) -> Result<Vec<u8>, String> {
@@ -192,7 +192,7 @@ fn token_services_that_get_nothing() {
         let challenge = format!("Bearer realm=\"{realm}\"");
         let registry =
             Server::start(move |_, stream| respond(stream, 401, &[("WWW-Authenticate", &challenge)], b""));
-        let fixture = Fixture::new(impatient);
+        let fixture = Fixture::new(once);
         let name = registry.named(host);
         fixture.know(&name, "user", "password");
         let error = manifest(&fixture.pull(&format!("{name}/app:v1"))).expect_err(realm);
@@ -213,7 +213,7 @@ fn challenges_that_are_garbage() {
     ] {
         let registry =
             Server::start(move |_, stream| respond(stream, 401, &[("WWW-Authenticate", challenge)], b""));
-        let fixture = Fixture::new(impatient);
+        let fixture = Fixture::new(once);
         let error = manifest(&fixture.pull(&format!("{}/app:v1", registry.named("localhost")))).unwrap_err();
         assert!(error.contains(cause), "{challenge}: {error}");
     }
@@ -236,14 +236,14 @@ fn token_answers_that_are_garbage() {
         (|_, stream| respond(stream, 200, &[], &vec![b' '; 2 << 20]), "more than 1048576 bytes"),
         (
             |_, stream| respond(stream, 401, &[], br#"{"details":"incorrect username or password"}"#),
-            "incorrect username or password",
+            "unauthorized: incorrect username or password",
         ),
         (|_, stream| respond(stream, 307, &[("Location", "file:///x")], b""), "neither http nor https"),
     ];
     for (answer, cause) in cases {
         let service = Server::start(*answer);
         let registry = demanding(format!("http://{}/token", service.named("localhost")), "t");
-        let fixture = Fixture::new(impatient);
+        let fixture = Fixture::new(once);
         let error = manifest(&fixture.pull(&format!("{}/app:v1", registry.named("localhost")))).unwrap_err();
         assert!(error.contains(cause) && !error.contains("secret"), "{cause}: {error}");
     }
@@ -261,6 +261,22 @@ fn token_services_that_send_elsewhere() {
     fixture.know(&name, "user", "password");
     assert_eq!(manifest(&fixture.pull(&format!("{name}/app:v1"))).unwrap(), MANIFEST);
     assert_eq!(thief.seen()[0].header("authorization"), None);
+}
+
+/// The identity token is in the form, and a redirect that keeps the method would take it along.
+#[test]
+fn forms_are_not_redirected() {
+    let thief = token_service(r#"{"token":"t"}"#);
+    let place = format!("http://{}/steal", thief.named("localhost"));
+    let service = Server::start(move |_, stream| respond(stream, 307, &[("Location", &place)], b""));
+    let registry = demanding(format!("http://{}/token", service.named("localhost")), "t");
+    let fixture = Fixture::new(once);
+    let name = registry.named("localhost");
+    let token = crate::credentials::Credential::Identity { token: "identity".to_owned() };
+    fixture.client.credentials.keep(&name, "user", &token).unwrap();
+    let error = manifest(&fixture.pull(&format!("{name}/app:v1"))).unwrap_err();
+    assert!(error.contains("answers 307"), "{error}");
+    assert!(thief.seen().is_empty());
 }
 
 #[test]

@@ -5,12 +5,35 @@ use std::time::{Duration, Instant};
 use sandbox_image::{Digest, ManifestName, Origin, RemoteErrorKind};
 
 use super::server::{Seen, Server, Stream, endlessly, head, respond, silence};
-use super::{BLOB, Fixture, MANIFEST, get_blob, impatient, read};
+use super::{BLOB, Fixture, MANIFEST, get_blob, once, read};
+use crate::RegistriesConfig;
 
 const NONE: Duration = Duration::ZERO;
 const DRIP: Duration = Duration::from_millis(100);
 
+/// Long enough for this test on a busy machine, and shorter than any time-out that is not meant.
+const SOON: Duration = Duration::from_secs(20);
+
 type Behaviour = fn(&Seen, &mut dyn Stream);
+type Timing = fn(&mut RegistriesConfig);
+
+/// Answers must come soon, however steadily they drip.
+fn hasty(config: &mut RegistriesConfig) {
+    once(config);
+    config.timeouts.answer = Duration::from_millis(600);
+}
+
+/// Nobody may be silent for long.
+fn nervous(config: &mut RegistriesConfig) {
+    once(config);
+    config.timeouts.idle = Duration::from_millis(300);
+}
+
+/// What drips is slow, and not silent.
+fn watchful(config: &mut RegistriesConfig) {
+    once(config);
+    config.timeouts.idle = Duration::from_millis(1500);
+}
 
 /// Whatever happens to a request but the first question.
 fn server(behaviour: Behaviour) -> Server {
@@ -22,9 +45,10 @@ fn server(behaviour: Behaviour) -> Server {
 
 #[test]
 fn manifests() {
-    let cases: &[(&str, Behaviour, RemoteErrorKind, &str)] = &[
+    let cases: &[(&str, Timing, Behaviour, RemoteErrorKind, &str)] = &[
         (
             "a digest that is not the content's",
+            once,
             |_, stream| {
                 let other = Digest::sha256(b"other").to_string();
                 respond(stream, 200, &[("Docker-Content-Digest", &other)], MANIFEST);
@@ -34,18 +58,21 @@ fn manifests() {
         ),
         (
             "a digest that is none",
+            once,
             |_, stream| respond(stream, 200, &[("Docker-Content-Digest", "md5:\x1b[31m")], MANIFEST),
             RemoteErrorKind::Refused,
             "does not answer in HTTP",
         ),
         (
             "a digest of nothing",
+            once,
             |_, stream| respond(stream, 200, &[("Docker-Content-Digest", "sha256:../..")], MANIFEST),
             RemoteErrorKind::Refused,
             "sends an invalid digest, \"sha256:../..\"",
         ),
         (
             "a length above the limit",
+            once,
             |_, stream| {
                 head(stream, 200, &[("Content-Length", "100000000000")]);
                 silence(stream);
@@ -55,6 +82,7 @@ fn manifests() {
         ),
         (
             "an endless body",
+            once,
             |_, stream| {
                 head(stream, 200, &[("Transfer-Encoding", "chunked")]);
                 endlessly(stream, b"10\r\n0123456789abcdef\r\n", NONE);
@@ -64,6 +92,7 @@ fn manifests() {
         ),
         (
             "a body without length",
+            once,
             |_, stream| {
                 head(stream, 200, &[("Connection", "close")]);
                 endlessly(stream, &[b'x'; 4096], NONE);
@@ -73,6 +102,7 @@ fn manifests() {
         ),
         (
             "endless trailers",
+            hasty,
             |_, stream| {
                 head(stream, 200, &[("Transfer-Encoding", "chunked")]);
                 let _ = stream.write_all(b"2\r\n{}\r\n0\r\n");
@@ -83,6 +113,7 @@ fn manifests() {
         ),
         (
             "a chunk without end",
+            once,
             |_, stream| {
                 head(stream, 200, &[("Transfer-Encoding", "chunked")]);
                 endlessly(stream, b"0", NONE);
@@ -92,12 +123,14 @@ fn manifests() {
         ),
         (
             "an endless header",
+            once,
             |_, stream| endlessly(stream, b"HTTP/1.1 200 OK\r\nX-A: ", NONE),
             RemoteErrorKind::Refused,
             "does not answer in HTTP",
         ),
         (
             "a header value without end",
+            once,
             |_, stream| {
                 let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nX-A: ");
                 endlessly(stream, &[b'x'; 1024], NONE);
@@ -107,6 +140,7 @@ fn manifests() {
         ),
         (
             "too many headers",
+            once,
             |_, stream| {
                 let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n");
                 endlessly(stream, b"X-A: x\r\n", NONE);
@@ -116,12 +150,14 @@ fn manifests() {
         ),
         (
             "endless preliminary answers",
+            hasty,
             |_, stream| endlessly(stream, b"HTTP/1.1 103 Early Hints\r\n\r\n", Duration::from_millis(1)),
             RemoteErrorKind::Transient,
             "does not complete its answer in time",
         ),
         (
             "a header that drips",
+            hasty,
             |_, stream| {
                 let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nX-A: ");
                 endlessly(stream, b"x", DRIP);
@@ -131,6 +167,7 @@ fn manifests() {
         ),
         (
             "a body that drips",
+            hasty,
             |_, stream| {
                 head(stream, 200, &[("Content-Length", "60000")]);
                 endlessly(stream, b"x", DRIP);
@@ -138,9 +175,10 @@ fn manifests() {
             RemoteErrorKind::Transient,
             "does not complete its answer in time",
         ),
-        ("silence", |_, stream| silence(stream), RemoteErrorKind::Transient, "has stopped sending"),
+        ("silence", nervous, |_, stream| silence(stream), RemoteErrorKind::Transient, "has stopped sending"),
         (
             "another protocol",
+            once,
             |_, stream| {
                 let _ = stream.write_all(b"220 mail.example ESMTP\r\n");
                 silence(stream);
@@ -150,6 +188,7 @@ fn manifests() {
         ),
         (
             "a body that ends early",
+            once,
             |_, stream| {
                 head(stream, 200, &[("Content-Length", "1000"), ("Connection", "close")]);
                 let _ = stream.write_all(b"{}");
@@ -160,40 +199,43 @@ fn manifests() {
         ),
         (
             "an unexpected status",
+            once,
             |_, stream| respond(stream, 226, &[], MANIFEST),
             RemoteErrorKind::Refused,
             "answers 226",
         ),
         (
             "a part that nobody asked for",
+            once,
             |_, stream| respond(stream, 206, &[("Content-Range", "bytes 0-9/10")], MANIFEST),
             RemoteErrorKind::Refused,
             "answers 206",
         ),
         (
             "another protocol on this connection",
+            once,
             |_, stream| respond(stream, 101, &[("Upgrade", "x")], b""),
             RemoteErrorKind::Refused,
             "",
         ),
     ];
-    for (what, behaviour, kind, cause) in cases {
+    for (what, timing, behaviour, kind, cause) in cases {
         let server = server(*behaviour);
-        let fixture = Fixture::new(impatient);
+        let fixture = Fixture::new(*timing);
         let repository = fixture.pull(&format!("{}/app:v1", server.named("localhost")));
         let begun = Instant::now();
         let error = repository.manifest(ManifestName::Tag("v1"), 65536).expect_err(what);
         assert!(error.message.contains(cause), "{what}: {error}");
         assert!(!error.message.contains(|c: char| c.is_control()), "{what}: {error:?}");
         assert_eq!(error.kind, *kind, "{what}: {error}");
-        assert!(begun.elapsed() < Duration::from_secs(6), "{what}: took {:?}", begun.elapsed());
+        assert!(begun.elapsed() < SOON, "{what}: took {:?}", begun.elapsed());
     }
 }
 
 #[test]
 fn content_of_another_digest() {
     let server = server(|_, stream| respond(stream, 200, &[], MANIFEST));
-    let fixture = Fixture::new(impatient);
+    let fixture = Fixture::new(once);
     let repository = fixture.pull(&format!("{}/app:v1", server.named("localhost")));
     let wanted = Digest::sha256(b"other");
     let error = repository.manifest(ManifestName::Digest(&wanted), 65536).unwrap_err();
@@ -203,22 +245,25 @@ fn content_of_another_digest() {
 /// Refused before a byte of content is read, or while it is.
 #[test]
 fn blobs() {
-    let cases: &[(&str, u64, Behaviour, &str)] = &[
+    let cases: &[(&str, u64, Timing, Behaviour, &str)] = &[
         (
             "another length",
             0,
+            once,
             |_, stream| respond(stream, 200, &[], b"0123456789x"),
             "announces 11 bytes where 10 are to come",
         ),
         (
             "less than there should be",
             0,
+            once,
             |_, stream| respond(stream, 200, &[], b"012345678"),
             "announces 9 bytes where 10 are to come",
         ),
         (
             "an endless body",
             0,
+            once,
             |_, stream| {
                 head(stream, 200, &[("Transfer-Encoding", "chunked")]);
                 endlessly(stream, b"10\r\n0123456789abcdef\r\n", NONE);
@@ -228,6 +273,7 @@ fn blobs() {
         (
             "a body that ends early, without length",
             0,
+            once,
             |_, stream| {
                 head(stream, 200, &[("Connection", "close")]);
                 let _ = stream.write_all(b"01234");
@@ -239,6 +285,7 @@ fn blobs() {
         (
             "a body that ends early",
             0,
+            once,
             |_, stream| {
                 head(stream, 200, &[("Content-Length", "10")]);
                 let _ = stream.write_all(b"01234");
@@ -250,6 +297,7 @@ fn blobs() {
         (
             "a body that stops",
             0,
+            nervous,
             |_, stream| {
                 head(stream, 200, &[("Content-Length", "10")]);
                 let _ = stream.write_all(b"01234");
@@ -260,45 +308,73 @@ fn blobs() {
         (
             "a body that drips",
             0,
+            watchful,
             |_, stream| {
                 head(stream, 200, &[("Content-Length", "10")]);
-                endlessly(stream, b"x", DRIP);
+                endlessly(stream, b"x", 4 * DRIP);
             },
             "sends too slowly",
         ),
         (
+            "an error with endless trailers",
+            0,
+            once,
+            |_, stream| {
+                head(stream, 404, &[("Transfer-Encoding", "chunked")]);
+                let _ = stream.write_all(b"2\r\n{}\r\n0\r\n");
+                endlessly(stream, b"X-Trailer: x\r\n", Duration::from_millis(1));
+            },
+            "answers 404",
+        ),
+        (
+            "an error that drips",
+            0,
+            hasty,
+            |_, stream| {
+                head(stream, 404, &[("Content-Length", "60000")]);
+                endlessly(stream, b"x", DRIP);
+            },
+            "answers 404",
+        ),
+        (
             "a part that nobody asked for",
             0,
+            once,
             |_, stream| respond(stream, 206, &[("Content-Range", "bytes 0-9/10")], BLOB),
             "answers 206",
         ),
         (
             "another part",
             4,
+            once,
             |_, stream| respond(stream, 206, &[("Content-Range", "bytes 3-8/10")], b"345678"),
             "sends another part than bytes 4 to 10 (Content-Range \"bytes 3-8/10\")",
         ),
         (
             "a part of another blob",
             4,
+            once,
             |_, stream| respond(stream, 206, &[("Content-Range", "bytes 4-9/11")], b"456789"),
             "sends another part",
         ),
         (
             "a part of a part",
             4,
+            once,
             |_, stream| respond(stream, 206, &[("Content-Range", "bytes 4-8/10")], b"45678"),
             "sends another part",
         ),
         (
             "a part that says nothing",
             4,
+            once,
             |_, stream| respond(stream, 206, &[], b"456789"),
             "sends another part",
         ),
         (
             "numbers beyond counting",
             4,
+            once,
             |_, stream| {
                 let range = "bytes 4-99999999999999999999999/99999999999999999999999999";
                 respond(stream, 206, &[("Content-Range", range)], b"456789");
@@ -308,14 +384,15 @@ fn blobs() {
         (
             "a part that is longer than it says",
             4,
+            once,
             |_, stream| respond(stream, 206, &[("Content-Range", "bytes 4-9/10")], b"456789abc"),
             "announces 9 bytes where 6 are to come",
         ),
-        ("nothing satisfies it", 4, |_, stream| respond(stream, 416, &[], b""), "answers 416"),
+        ("nothing satisfies it", 4, once, |_, stream| respond(stream, 416, &[], b""), "answers 416"),
     ];
-    for (what, offset, behaviour, cause) in cases {
+    for (what, offset, timing, behaviour, cause) in cases {
         let server = server(*behaviour);
-        let fixture = Fixture::new(impatient);
+        let fixture = Fixture::new(*timing);
         let repository = fixture.pull(&format!("{}/app", server.named("localhost")));
         let begun = Instant::now();
         let message = match get_blob(&repository, *offset) {
@@ -323,7 +400,24 @@ fn blobs() {
             Ok(blob) => read(blob).expect_err(what),
         };
         assert!(message.contains(cause), "{what}: {message}");
-        assert!(begun.elapsed() < Duration::from_secs(6), "{what}: took {:?}", begun.elapsed());
+        assert!(begun.elapsed() < SOON, "{what}: took {:?}", begun.elapsed());
+    }
+}
+
+/// Whoever reads a blob learns what may be tried again.
+#[test]
+fn errors_of_content_have_a_kind() {
+    let server = server(|_, stream| {
+        head(stream, 200, &[("Content-Length", "10")]);
+        silence(stream);
+    });
+    let fixture = Fixture::new(nervous);
+    let mut blob = get_blob(&fixture.pull(&format!("{}/app", server.named("localhost"))), 0).unwrap();
+    for _ in 0..2 {
+        let error = blob.content.read(&mut [0; 10]).unwrap_err();
+        let remote =
+            error.get_ref().and_then(|inner| inner.downcast_ref::<sandbox_image::RemoteError>()).unwrap();
+        assert_eq!(remote.kind, RemoteErrorKind::Transient);
     }
 }
 
@@ -333,7 +427,7 @@ fn errors_cannot_write_to_the_terminal() {
         let body = "{\"errors\":[{\"code\":\"DENIED\",\"message\":\"\\u001b]0;owned\\u0007\\r\\u009b2J\\u202egnp\"}]}";
         respond(stream, 403, &[], body.as_bytes());
     });
-    let fixture = Fixture::new(impatient);
+    let fixture = Fixture::new(once);
     let repository = fixture.pull(&format!("{}/app:v1", server.named("localhost")));
     let error = repository.manifest(ManifestName::Tag("v1"), 65536).unwrap_err();
     assert_eq!(error.kind, RemoteErrorKind::Denied);

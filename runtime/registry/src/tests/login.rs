@@ -1,7 +1,7 @@
 //! Logging in and out.
 
 use super::server::{Server, respond};
-use super::{Fixture, impatient};
+use super::{Fixture, once};
 use crate::LoginError;
 
 fn config(fixture: &Fixture) -> serde_json::Value {
@@ -16,11 +16,12 @@ fn passwords_are_tried_before_they_are_kept() {
         Some("Basic dXNlcjpwYXNz") => respond(stream, 200, &[], b"{}"),
         _ => respond(stream, 401, &[("WWW-Authenticate", "Basic realm=\"x\"")], b""),
     });
-    let fixture = Fixture::new(impatient);
+    let fixture = Fixture::new(once);
     let name = registry.named("localhost");
     let error = fixture.client.login(&name, "user", "wrong").unwrap_err();
     assert!(matches!(error, LoginError::Registry(_)));
-    assert!(error.to_string().starts_with(&format!("cannot log in to {name}: ")), "{error}");
+    let expected = format!("cannot log in to {name}: unauthorized: incorrect username or password");
+    assert_eq!(error.to_string(), expected);
     assert_eq!(config(&fixture), serde_json::json!({}), "nothing is kept");
 
     let login = fixture.client.login(&format!("http://{name}/v2/"), "user", "pass").unwrap();
@@ -47,7 +48,7 @@ fn an_identity_token_is_kept_in_place_of_the_password() {
         Some("Bearer t") => respond(stream, 200, &[], b"{}"),
         _ => respond(stream, 401, &[("WWW-Authenticate", &format!("Bearer realm=\"{realm}\""))], b""),
     });
-    let fixture = Fixture::new(impatient);
+    let fixture = Fixture::new(once);
     let name = registry.named("localhost");
     fixture.client.login(&name, "user", "secret").unwrap();
     let entry = config(&fixture)["auths"][&name].clone();
@@ -59,7 +60,7 @@ fn an_identity_token_is_kept_in_place_of_the_password() {
 
 #[test]
 fn what_is_no_registry_is_refused() {
-    let fixture = Fixture::new(impatient);
+    let fixture = Fixture::new(once);
     for server in ["a b", "user@host", "127.1"] {
         assert!(fixture.client.login(server, "user", "pass").is_err(), "{server}");
     }

@@ -5,6 +5,7 @@ mod download;
 mod hostile;
 mod login;
 mod mirrors;
+mod proxies;
 mod pull;
 mod push;
 mod redirects;
@@ -58,6 +59,14 @@ impl Fixture {
         directory: tempfile::TempDir,
         configure: impl FnOnce(&mut RegistriesConfig),
     ) -> Self {
+        Self::behind(Proxies::default(), directory, configure)
+    }
+
+    pub(super) fn behind(
+        proxies: Proxies,
+        directory: tempfile::TempDir,
+        configure: impl FnOnce(&mut RegistriesConfig),
+    ) -> Self {
         let here: IpAddr = "127.0.0.1".parse().unwrap();
         let elsewhere: IpAddr = "203.0.113.7".parse().unwrap();
         let names = Names(HashMap::from([
@@ -70,7 +79,7 @@ impl Fixture {
         let surroundings = Surroundings {
             certificates: vec![directory.path().join("certs.d")],
             lookup: Arc::new(names),
-            proxies: Proxies::default(),
+            proxies,
         };
         let insecure = |name: &str| Insecure::Host { name: name.to_owned(), port: None };
         let mut config = RegistriesConfig { insecure: vec![insecure(PUBLIC)], ..RegistriesConfig::default() };
@@ -97,10 +106,8 @@ impl Fixture {
     }
 }
 
-/// With patience for nobody.
-pub(super) fn impatient(config: &mut RegistriesConfig) {
-    config.timeouts.answer = Duration::from_millis(600);
-    config.timeouts.idle = Duration::from_millis(300);
+/// The first failure counts.
+pub(super) fn once(config: &mut RegistriesConfig) {
     config.retries = crate::Retries(0);
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use sandbox_image::{Digest, ManifestName, RemoteErrorKind, Target};
 
 use super::server::{Server, respond};
-use super::{BLOB, Fixture, MANIFEST, MANIFEST_TYPE, PUBLIC, blob_digest, impatient};
+use super::{BLOB, Fixture, MANIFEST, MANIFEST_TYPE, PUBLIC, blob_digest, once};
 use crate::Access;
 
 type Content = std::io::Result<Box<dyn Read + Send>>;
@@ -88,7 +88,7 @@ fn content_that_is_not_what_was_said() {
         "POST" => respond(stream, 202, &[("Location", "/upload")], b""),
         _ => respond(stream, 201, &[], b""),
     });
-    let fixture = Fixture::new(impatient);
+    let fixture = Fixture::new(once);
     let repository = fixture.repository(&format!("{}/app", registry.named("localhost")), Access::PullPush);
     let error = repository.put_blob(&blob_digest(), 11, &CONTENT).unwrap_err();
     assert!(error.message.contains("what is to be sent ends 1 bytes early"), "{error}");
@@ -108,7 +108,7 @@ fn upload_locations_are_redirects() {
         ("localhost", Some(far.clone()), ""),
         (PUBLIC, Some(far), "an address of this machine"),
         ("localhost", Some("file:///etc/shadow".to_owned()), "neither http nor https"),
-        ("localhost", None, "sends a upload location without a location"),
+        ("localhost", None, "sends an upload location without a location"),
     ];
     for (host, location, cause) in cases {
         let registry = Server::start(move |seen, stream| match seen.method.as_str() {
@@ -121,7 +121,7 @@ fn upload_locations_are_redirects() {
             },
             _ => respond(stream, 200, &[], b""),
         });
-        let fixture = Fixture::new(impatient);
+        let fixture = Fixture::new(once);
         let name = registry.named(host);
         fixture.know(&name, "user", "password");
         let repository = fixture.repository(&format!("{name}/app"), Access::PullPush);
@@ -152,7 +152,7 @@ fn mounts() {
             _ => respond(stream, 202, &[("Location", "/upload/3")], b""),
         }
     });
-    let fixture = Fixture::new(impatient);
+    let fixture = Fixture::new(once);
     let repository = fixture.repository(&format!("{}/app", registry.named("localhost")), Access::PullPush);
     assert!(repository.mount_blob(&blob_digest(), "there").unwrap());
     assert!(!repository.mount_blob(&blob_digest(), "forbidden").unwrap());
@@ -171,7 +171,7 @@ fn manifests_byte_for_byte() {
         };
         respond(stream, 201, &[("Docker-Content-Digest", &claimed.to_string())], b"");
     });
-    let fixture = Fixture::new(impatient);
+    let fixture = Fixture::new(once);
     let repository = fixture.repository(&format!("{}/app", registry.named("localhost")), Access::PullPush);
     for name in [ManifestName::Tag("v1"), ManifestName::Digest(&digest)] {
         repository.put_manifest(name, MANIFEST_TYPE, MANIFEST).unwrap();
@@ -195,7 +195,7 @@ fn denied_pushes_say_what_to_do() {
             br#"{"errors":[{"code":"DENIED","message":"requested access to the resource is denied"}]}"#;
         respond(stream, 403, &[], body);
     });
-    let fixture = Fixture::new(impatient);
+    let fixture = Fixture::new(once);
     let name = registry.named("localhost");
     let repository = fixture.repository(&format!("{name}/app:v1"), Access::PullPush);
     let error = repository.put_manifest(ManifestName::Tag("v1"), MANIFEST_TYPE, MANIFEST).unwrap_err();

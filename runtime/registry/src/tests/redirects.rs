@@ -3,7 +3,7 @@
 use sandbox_image::{ManifestName, Origin};
 
 use super::server::{Server, respond};
-use super::{BLOB, Fixture, MANIFEST, PUBLIC, get_blob, impatient, read};
+use super::{BLOB, Fixture, MANIFEST, PUBLIC, get_blob, once, read};
 
 /// A registry that sends whoever asks for a blob to `location`.
 fn sends_to(location: impl Fn(&str) -> String + Send + Sync + 'static) -> Server {
@@ -62,7 +62,7 @@ fn storage_may_demand_nothing() {
     });
     let place = format!("http://{}/blob", storage.named("other.test"));
     let registry = sends_to(move |_| place.clone());
-    let fixture = Fixture::new(impatient);
+    let fixture = Fixture::new(once);
     let name = registry.named("localhost");
     fixture.know(&name, "user", "password");
     fixture.know(&storage.named("other.test"), "other", "password");
@@ -95,7 +95,7 @@ fn refused_by_name() {
         ("", "localhost", "redirects in a circle"),
     ] {
         let registry = sends_to(move |_| location.to_owned());
-        let fixture = Fixture::new(impatient);
+        let fixture = Fixture::new(once);
         let error = get_blob(&fixture.pull(&format!("{}/app", registry.named(host))), 0).expect_err(location);
         assert!(error.message.contains(cause), "{location}: {error}");
     }
@@ -109,7 +109,7 @@ fn circles_and_long_ways() {
         );
     let endless = sends_to(|path| format!("/loop{path}"));
     for (registry, cause) in [(&circle, "in a circle"), (&endless, "more than 5 times")] {
-        let fixture = Fixture::new(impatient);
+        let fixture = Fixture::new(once);
         let error = get_blob(&fixture.pull(&format!("{}/app", registry.named("localhost"))), 0).unwrap_err();
         assert!(error.message.contains(cause), "{error}");
         assert!(registry.seen().len() <= 10);
@@ -123,7 +123,7 @@ fn a_public_registry_may_send_to_itself() {
         path if path.contains("/blobs/") => respond(stream, 303, &[("Location", "/elsewhere")], b""),
         _ => respond(stream, 200, &[], MANIFEST),
     });
-    let fixture = Fixture::new(impatient);
+    let fixture = Fixture::new(once);
     let repository = fixture.pull(&format!("{}/app:v1", registry.named(PUBLIC)));
     repository.manifest(ManifestName::Tag("v1"), 65536).unwrap();
     assert_eq!(read(get_blob(&repository, 0).unwrap()).unwrap(), BLOB);

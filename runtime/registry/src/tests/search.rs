@@ -1,7 +1,7 @@
 //! Searching.
 
 use super::server::{Server, respond};
-use super::{Fixture, impatient};
+use super::{Fixture, once};
 use crate::Found;
 use crate::config::Mirror;
 
@@ -64,7 +64,7 @@ fn failures_are_failures() {
         "/v1/search?q=garbage&n=25" => respond(stream, 200, &[], b"<html>"),
         _ => respond(stream, 403, &[], b""),
     });
-    let fixture = Fixture::new(impatient);
+    let fixture = Fixture::new(once);
     let name = registry.named("localhost");
     for (term, cause) in [("garbage", "a search result that is none"), ("x", "answers 403")] {
         let error = fixture.client.search(&format!("{name}/{term}"), 25).unwrap_err();

@@ -9,7 +9,7 @@ use rustls::{RootCertStore, ServerConfig};
 use sandbox_image::{ManifestName, Origin, RemoteErrorKind};
 
 use super::server::{Server, respond};
-use super::{Fixture, MANIFEST, impatient};
+use super::{Fixture, MANIFEST, once};
 
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
@@ -68,13 +68,13 @@ fn a_private_authority_in_certs_d_or_the_configuration() {
     let host = server.named("registry.test");
     let directory = tempfile::tempdir().unwrap();
     put(&directory, &host, "ca.crt", &authority.0.pem());
-    assert_eq!(manifest(&Fixture::with_directory(directory, impatient), &host).unwrap(), MANIFEST);
+    assert_eq!(manifest(&Fixture::with_directory(directory, once), &host).unwrap(), MANIFEST);
 
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("ca.pem");
     std::fs::write(&file, authority.0.pem()).unwrap();
     let fixture = Fixture::with_directory(directory, |config| {
-        impatient(config);
+        once(config);
         config.ca.insert(host.clone(), vec![file]);
     });
     assert_eq!(manifest(&fixture, &host).unwrap(), MANIFEST);
@@ -90,7 +90,7 @@ fn strangers_are_refused_and_the_way_out_is_named() {
         if configured {
             put(&directory, &host, "ca.crt", &ours.0.pem());
         }
-        let error = manifest(&Fixture::with_directory(directory, impatient), &host).unwrap_err();
+        let error = manifest(&Fixture::with_directory(directory, once), &host).unwrap_err();
         assert_eq!(error.kind, RemoteErrorKind::Refused);
         assert!(error.message.contains("has a certificate that is not valid"), "{error}");
         assert!(error.message.contains(&format!("/etc/sandbox/certs.d/{host}/ca.crt")), "{error}");
@@ -105,7 +105,7 @@ fn a_certificate_for_another_name_is_refused() {
     let host = server.named("other.test");
     let directory = tempfile::tempdir().unwrap();
     put(&directory, &host, "ca.crt", &authority.0.pem());
-    let error = manifest(&Fixture::with_directory(directory, impatient), &host).unwrap_err();
+    let error = manifest(&Fixture::with_directory(directory, once), &host).unwrap_err();
     assert!(error.message.contains("has a certificate that is not valid"), "{error}");
 }
 
@@ -114,10 +114,10 @@ fn this_machine_needs_no_authority_until_it_has_one() {
     let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
     let server = theirs.server("whoever", false);
     let host = server.named("localhost");
-    assert_eq!(manifest(&Fixture::new(impatient), &host).unwrap(), MANIFEST);
+    assert_eq!(manifest(&Fixture::new(once), &host).unwrap(), MANIFEST);
     let directory = tempfile::tempdir().unwrap();
     put(&directory, &host, "ca.crt", &ours.0.pem());
-    let error = manifest(&Fixture::with_directory(directory, impatient), &host).unwrap_err();
+    let error = manifest(&Fixture::with_directory(directory, once), &host).unwrap_err();
     assert!(error.message.contains("not valid"), "{error}");
 }
 
@@ -125,7 +125,7 @@ fn this_machine_needs_no_authority_until_it_has_one() {
 fn others_are_never_spoken_to_without_tls() {
     let server = Server::start(|_, stream| respond(stream, 200, &[], MANIFEST));
     let host = server.named("registry.test");
-    let error = manifest(&Fixture::new(impatient), &host).unwrap_err();
+    let error = manifest(&Fixture::new(once), &host).unwrap_err();
     assert!(error.message.contains("does not speak TLS"), "{error}");
     assert!(error.message.contains(&format!("list {host} under insecure")), "{error}");
     assert!(server.seen().is_empty());
@@ -138,7 +138,7 @@ fn we_show_our_certificate() {
     let host = server.named("registry.test");
     let directory = tempfile::tempdir().unwrap();
     put(&directory, &host, "ca.crt", &authority.0.pem());
-    let anonymous = Fixture::with_directory(directory, impatient);
+    let anonymous = Fixture::with_directory(directory, once);
     assert!(manifest(&anonymous, &host).is_err());
 
     let (certificate, key) = authority.sign("client");
@@ -146,7 +146,7 @@ fn we_show_our_certificate() {
     put(&directory, &host, "ca.crt", &authority.0.pem());
     put(&directory, &host, "client.cert", &certificate.pem());
     put(&directory, &host, "client.key", &key.serialize_pem());
-    assert_eq!(manifest(&Fixture::with_directory(directory, impatient), &host).unwrap(), MANIFEST);
+    assert_eq!(manifest(&Fixture::with_directory(directory, once), &host).unwrap(), MANIFEST);
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn files_that_are_no_certificates_are_named() {
     let directory = tempfile::tempdir().unwrap();
     put(&directory, "registry.test:1", "ca.crt", "nonsense");
     put(&directory, "registry.test:2", "client.cert", "nonsense");
-    let fixture = Fixture::with_directory(directory, impatient);
+    let fixture = Fixture::with_directory(directory, once);
     for (host, file) in [("registry.test:1", "ca.crt"), ("registry.test:2", "client.key")] {
         let error = manifest(&fixture, host).unwrap_err();
         assert!(
@@ -189,7 +189,7 @@ fn no_step_down_to_clear_text() {
     let host = server.named("registry.test");
     let directory = tempfile::tempdir().unwrap();
     put(&directory, &host, "ca.crt", &authority.0.pem());
-    let fixture = Fixture::with_directory(directory, impatient);
+    let fixture = Fixture::with_directory(directory, once);
     fixture.know(&host, "user", "password");
     for (path, cause) in [("token", "names a token service without TLS"), ("app", "from https to")] {
         let repository = fixture.pull(&format!("{host}/{path}:v1"));
