@@ -79,6 +79,13 @@ impl ContentStore {
         })
     }
 
+    /// Opens a blob for reading; where its end would be, the reader fails if the content was not what its name says.
+    pub(crate) fn open_verified(&self, digest: &Digest) -> Result<VerifiedReader> {
+        let file = self.open_blob(digest)?;
+        let hasher = Some(Hasher::new(digest.algorithm()));
+        Ok(VerifiedReader { file, hasher, digest: digest.clone() })
+    }
+
     /// The whole content of a blob, verified; at most `limit` bytes.
     pub(crate) fn read(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>> {
         let what = format!("blob {digest}");
@@ -124,14 +131,17 @@ impl ContentStore {
     }
 
     /// Gives a staged blob its name. The caller has made its data durable.
+    ///
+    /// The staged file stays, for other images of the same archive that need it.
     pub(crate) fn commit(&self, blob: &StagedBlob) -> Result<()> {
         let path = self.path(&blob.digest);
-        match std::fs::rename(&blob.path, &path) {
-            Ok(()) => Ok(()),
-            // The same blob may serve two images of one archive.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && path.exists() => Ok(()),
-            Err(error) => Err(Error::file("create", &path, error)),
+        let failed = |error| Error::file("create", &path, error);
+        let link = blob.path.with_extension("link");
+        match std::fs::hard_link(&blob.path, &link) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(failed(error)),
+            _ => {}
         }
+        std::fs::rename(&link, &path).map_err(failed)
     }
 
     /// Makes the names durable.
@@ -143,6 +153,31 @@ impl ContentStore {
                 .map_err(|error| Error::file("sync", &path, error))?;
         }
         Ok(())
+    }
+}
+
+/// See [`ContentStore::open_verified`].
+#[derive(Debug)]
+pub(crate) struct VerifiedReader {
+    file: File,
+    hasher: Option<Hasher>,
+    digest: Digest,
+}
+
+impl Read for VerifiedReader {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        if count > 0 || buffer.is_empty() {
+            if let Some(hasher) = &mut self.hasher {
+                hasher.update(buffer.get(..count).unwrap_or_default());
+            }
+            return Ok(count);
+        }
+        if let Some(hasher) = self.hasher.take() {
+            expect_digest(&format!("blob {}", self.digest), &self.digest, &hasher.finish())
+                .map_err(std::io::Error::other)?;
+        }
+        Ok(0)
     }
 }
 

@@ -130,6 +130,15 @@ pub(crate) fn parse(bytes: &[u8], media_type: &str, what: &str) -> Result<Docume
     }
 }
 
+/// What a manifest of the store is to be called towards a registry: what it calls itself, or what its config tells.
+pub(crate) fn manifest_media_type(bytes: &[u8], what: &str) -> Result<String> {
+    let raw: Raw = serde_json::from_slice(bytes).map_err(|error| Error::document(what, error))?;
+    let docker = raw.config.is_some_and(|config| config.media_type == CONFIG_TYPES[1]);
+    let [oci_type, docker_type] = MANIFEST_TYPES;
+    let implied = if docker { docker_type } else { oci_type };
+    Ok(raw.media_type.filter(|own| !own.is_empty()).unwrap_or_else(|| implied.to_owned()))
+}
+
 /// Refuses layer types that cannot be unpacked, with the reason.
 pub(crate) fn check_layer_type(descriptor: &Descriptor) -> Result<()> {
     let media_type = descriptor.media_type.as_str();

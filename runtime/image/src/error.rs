@@ -15,12 +15,18 @@ pub enum Error {
     File { action: &'static str, path: PathBuf, source: std::io::Error },
     #[error("cannot read the archive: {0}")]
     Read(#[source] std::io::Error),
+    #[error("cannot write the archive: {0}")]
+    Write(#[source] std::io::Error),
+    #[error("cannot write {path} to the archive: {source}")]
+    SaveRead { path: String, source: std::io::Error },
     #[error("invalid reference format: {text:?}: {reason}")]
     InvalidReference { text: String, reason: &'static str },
     #[error("invalid digest {text:?}: sha256 or sha512 and lower case hexadecimal digits are needed")]
     InvalidDigest { text: String },
     #[error("invalid platform {text:?}: write OS/ARCHITECTURE[/VARIANT], such as linux/amd64")]
     InvalidPlatform { text: String },
+    #[error("invalid change {text:?}: {reason}")]
+    InvalidChange { text: String, reason: String },
     /// Docker's words, which scripts match.
     #[error("No such image: {0}")]
     NoSuchImage(String),
@@ -125,9 +131,4 @@ impl Error {
     pub(crate) fn document(what: &str, reason: impl std::fmt::Display) -> Self {
         Self::Document { what: what.to_owned(), reason: reason.to_string() }
     }
-}
-
-/// Stands in for what the next commits bring.
-pub(crate) fn in_the_making<T>(what: &'static str) -> Result<T> {
-    Err(Error::Document { what: what.to_owned(), reason: "in the making".to_owned() })
 }

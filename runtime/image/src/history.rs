@@ -2,9 +2,10 @@
 
 use rusqlite::Connection;
 
-use crate::Result;
 use crate::digest::Digest;
+use crate::reference::Reference;
 use crate::store::{Image, Store};
+use crate::{Result, database, time};
 
 /// One step, the newest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +25,32 @@ pub struct HistoryEntry {
 impl Store {
     /// The steps of an image, the newest first. Layers of which the config says nothing come as steps without words.
     pub fn history(&self, conn: &Connection, image: &Image) -> Result<Vec<HistoryEntry>> {
-        let _ = (conn, image);
-        crate::error::in_the_making("history")
+        let mut sizes = database::layers(conn, &image.manifest)?.into_iter().map(|layer| layer.size);
+        let mut steps = Vec::new();
+        for step in image.config.history().iter().flatten() {
+            let empty = step.empty_layer().unwrap_or(false);
+            steps.push(HistoryEntry {
+                id: None,
+                created: step.created().as_deref().and_then(time::parse),
+                created_by: step.created_by().clone().unwrap_or_default(),
+                size: if empty { 0 } else { sizes.next().unwrap_or(0) },
+                comment: step.comment().clone().unwrap_or_default(),
+                tags: Vec::new(),
+            });
+        }
+        steps.extend(sizes.map(|size| HistoryEntry {
+            id: None,
+            created: None,
+            created_by: String::new(),
+            size,
+            comment: String::new(),
+            tags: Vec::new(),
+        }));
+        steps.reverse();
+        if let Some(newest) = steps.first_mut() {
+            newest.id = Some(image.id.clone());
+            newest.tags = image.names.iter().map(Reference::familiar).collect();
+        }
+        Ok(steps)
     }
 }

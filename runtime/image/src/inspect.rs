@@ -4,9 +4,13 @@ use rusqlite::Connection;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::Result;
 use crate::digest::Digest;
+use crate::reference::Reference;
 use crate::store::{Image, Store};
+use crate::{Result, database, document, time};
+
+/// Bytes of a manifest; it was within this when it came.
+const DOCUMENT: u64 = 64 << 20;
 
 /// An image as `image inspect` shows it; as JSON it has Docker's members in Docker's order.
 #[derive(Clone, Debug, Serialize)]
@@ -15,9 +19,12 @@ pub struct Inspection {
     pub id: Digest,
     pub repo_tags: Vec<String>,
     pub repo_digests: Vec<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub comment: String,
     /// As the config has it; empty if it does not say.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub created: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub author: String,
     /// The config's `config` member as it is.
     pub config: Value,
@@ -83,7 +90,55 @@ pub struct DescriptorData {
 
 impl Store {
     pub fn inspect(&self, conn: &Connection, image: &Image) -> Result<Inspection> {
-        let _ = (conn, image);
-        crate::error::in_the_making("inspect")
+        let what = format!("image config {}", image.id);
+        let raw: Value = serde_json::from_slice(&image.raw_config)
+            .map_err(|error| crate::Error::document(&what, error))?;
+        let text = |member: &str| raw.get(member).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let last_step = raw.get("history").and_then(Value::as_array).and_then(|steps| steps.last());
+        let comment = last_step.and_then(|step| step.get("comment")).and_then(Value::as_str);
+        let familiar = |names: Vec<Reference>| names.iter().map(Reference::familiar).collect();
+        let tagged = database::last_tagged(conn, &image.manifest)?;
+        Ok(Inspection {
+            id: image.id.clone(),
+            repo_tags: familiar(image.names.clone()),
+            repo_digests: familiar(database::digests(conn, &image.manifest)?),
+            comment: comment.unwrap_or_default().to_owned(),
+            created: text("created"),
+            author: text("author"),
+            config: raw.get("config").cloned().unwrap_or(Value::Null),
+            architecture: text("architecture"),
+            variant: text("variant"),
+            os: text("os"),
+            os_version: text("os.version"),
+            size: image.size,
+            graph_driver: graph_driver(image),
+            root_fs: RootFs {
+                kind: "layers",
+                layers: image
+                    .config
+                    .rootfs()
+                    .diff_ids()
+                    .iter()
+                    .map(|id| id.parse())
+                    .collect::<Result<_>>()?,
+            },
+            metadata: Metadata {
+                last_tag_time: tagged.map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), time::format),
+            },
+            descriptor: self.descriptor(&image.manifest)?,
+        })
     }
+
+    fn descriptor(&self, manifest: &Digest) -> Result<DescriptorData> {
+        let bytes = self.content.read(manifest, DOCUMENT)?;
+        let media_type = document::manifest_media_type(&bytes, &format!("manifest {manifest}"))?;
+        Ok(DescriptorData { media_type, digest: manifest.clone(), size: bytes.len() as u64 })
+    }
+}
+
+fn graph_driver(image: &Image) -> GraphDriver {
+    let mut directories = image.layer_dirs.iter().rev().map(|path| path.display().to_string());
+    let upper_dir = directories.next().unwrap_or_default();
+    let lower_dir = directories.collect::<Vec<_>>().join(":");
+    GraphDriver { data: GraphDriverData { lower_dir, upper_dir }, name: "overlay2" }
 }

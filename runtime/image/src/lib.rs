@@ -59,7 +59,7 @@ pub use push::{PushEvent, PushOptions, PushState, Pushed};
 pub use reference::Reference;
 pub use remote::{ManifestName, Origin, RemoteBlob, RemoteDocument, RemoteError, RemoteErrorKind, Target};
 pub use removal::{ImageUser, LabelFilter, PruneOptions, Pruned, RemoveOptions, Removed, Users};
-pub use rootfs::{Change, Healthcheck, ImportOptions, Imported};
+pub use rootfs::{Change, ImportOptions, Imported};
 pub use save::SaveFormat;
 pub use source::Input;
 pub use store::{DEFAULT_IMAGE, Image, Store};

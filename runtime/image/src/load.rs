@@ -5,7 +5,6 @@
 //! whose locks are free, or whole content that no image uses; the next load or collection removes both. A lease keeps a
 //! collection that runs meanwhile from taking what the database does not know yet.
 
-use std::path::PathBuf;
 use std::sync::mpsc;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -16,7 +15,7 @@ use crate::import::{self, Import};
 use crate::layer::{Blob, Event, Job, LayerInfo};
 use crate::lease::Held;
 use crate::platform::Platform;
-use crate::policy::Policy;
+use crate::policy::{Policy, Subject, Transport};
 use crate::reference::Reference;
 use crate::source::{Input, Source};
 use crate::store::{Store, chain_ids};
@@ -69,13 +68,16 @@ impl Store {
         let platform = options.platform.as_ref();
         let mut loaded = Vec::new();
         for candidate in import::find(&mut source, platform)? {
+            let transport = candidate.transport(source.is_directory());
             let import = import::bring(&mut source, candidate, platform)?;
+            check_policy(&options.policy, transport, &import)?;
             loaded.extend(self.add(conn, &import, &options.limits, progress)?);
         }
         Ok(loaded)
     }
 
-    fn add(
+    /// Unpacks, names and records an image whose blobs are staged.
+    pub(crate) fn add(
         &self,
         conn: &Connection,
         import: &Import,
@@ -97,7 +99,7 @@ impl Store {
             .map(|((chain, diff_id), blob)| Job {
                 chain: chain.clone(),
                 diff_id: diff_id.clone(),
-                blob: Blob::File(self.place(&blob.path, &blob.digest)),
+                blob: Blob::File(blob.path.clone()),
                 size: blob.size,
             })
             .collect();
@@ -163,9 +165,14 @@ impl Store {
         unpacking.name(layers)?;
         Ok(unpacking.infos())
     }
+}
 
-    /// Where a staged blob is now: another image of the same archive may have brought it into the store.
-    fn place(&self, staged: &std::path::Path, digest: &Digest) -> PathBuf {
-        if staged.exists() { staged.to_owned() } else { self.content.path(digest) }
+/// Every name counts; so does having none.
+fn check_policy(policy: &Policy, transport: Transport, import: &Import) -> Result<()> {
+    let digest = &import.manifest.digest;
+    let subject = |reference| Subject { transport, reference, digest, manifest: digest };
+    if import.names.is_empty() {
+        return policy.check(&subject(None));
     }
+    import.names.iter().try_for_each(|name| policy.check(&subject(Some(name))))
 }

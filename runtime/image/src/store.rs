@@ -182,7 +182,8 @@ pub(crate) fn chain_ids(diff_ids: &[Digest]) -> Vec<Digest> {
     chain
 }
 
-fn find(conn: &Connection, name: &str) -> Result<Record> {
+/// Finds an image as [`Store::resolve`] does.
+pub(crate) fn find(conn: &Connection, name: &str) -> Result<Record> {
     let hex = name.strip_prefix("sha256:").unwrap_or(name);
     let is_hex = (1..=64).contains(&hex.len())
         && hex.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));

@@ -106,13 +106,29 @@ pub(crate) fn lock_file(path: &Path, operation: FlockOperation) -> Result<OwnedF
     Ok(fd)
 }
 
+/// What in `parent` belongs to nobody.
+pub(crate) fn dead(parent: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = entries(parent)?;
+    found.retain(|path| matches!(lock_dead(path), Ok(Some(_))));
+    found.sort();
+    Ok(found)
+}
+
+fn entries(parent: &Path) -> Result<Vec<PathBuf>> {
+    let failed = |error| Error::file("read", parent, error);
+    let entries = std::fs::read_dir(parent).map_err(failed)?;
+    entries.map(|entry| entry.map(|entry| entry.path()).map_err(failed)).collect()
+}
+
+fn lock_dead(path: &Path) -> rustix::io::Result<Option<OwnedFd>> {
+    let flags = if path.is_dir() { OFlags::DIRECTORY } else { OFlags::empty() };
+    lock(path, flags, FlockOperation::NonBlockingLockExclusive)
+}
+
 /// Removes from `parent` what belongs to nobody.
 pub(crate) fn sweep(parent: &Path) -> Result<()> {
-    let entries = std::fs::read_dir(parent).map_err(|error| Error::file("read", parent, error))?;
-    for entry in entries {
-        let path = entry.map_err(|error| Error::file("read", parent, error))?.path();
-        let flags = if path.is_dir() { OFlags::DIRECTORY } else { OFlags::empty() };
-        if let Ok(Some(_held)) = lock(&path, flags, FlockOperation::NonBlockingLockExclusive) {
+    for path in entries(parent)? {
+        if let Ok(Some(_held)) = lock_dead(&path) {
             let removed =
                 if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
             match removed {

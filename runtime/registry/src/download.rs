@@ -11,6 +11,9 @@ use crate::http::{Patience, Request};
 use crate::text::printable;
 use crate::url::Url;
 
+/// Bytes that a root file system may have, as far as patience is concerned.
+const LARGEST: u64 = 128 << 30;
+
 impl Client {
     /// What `url` leads to, as it comes. Its length is the reader's to bound.
     pub fn download(&self, url: &str) -> std::result::Result<Box<dyn Read + Send>, RemoteError> {
@@ -20,7 +23,7 @@ impl Client {
 
     fn fetch(&self, url: &str) -> Result<Box<dyn Read + Send>> {
         let url = Url::parse(url).map_err(|error| Failure::refused(error.to_string()))?;
-        let request = Request { patience: Patience::Stream, ..Request::get(url) };
+        let request = Request { patience: Patience::Stream { size: LARGEST }, ..Request::get(url) };
         let answer = self.http.ask(&request, None, None)?;
         if answer.status != 200 {
             return Err(answer.into_failure());

@@ -18,7 +18,7 @@ use crate::{Error, Result, document, time};
 pub use self::list::ListedImage;
 pub(crate) use self::list::list;
 pub(crate) use self::names::{
-    by_id, by_manifest, by_name, manifests_of, names, names_in, remove_name, set_name,
+    by_id, by_manifest, by_name, last_tagged, manifests_of, names, names_in, remove_name, set_name,
 };
 pub(crate) use self::repositories::{
     add_digest, add_source, digests, forget_sources, remove_digest, sources,
@@ -229,6 +229,12 @@ pub(crate) fn get(conn: &Connection, manifest: &Digest) -> Result<Option<Record>
 
 pub(crate) fn exists(conn: &Connection, manifest: &Digest) -> Result<bool> {
     Ok(conn.prepare_cached("SELECT 1 FROM images WHERE manifest = ?1")?.exists([manifest.to_string()])?)
+}
+
+/// Replaces the copy of an image's config.
+pub(crate) fn set_config(conn: &Connection, manifest: &Digest, config: &[u8]) -> Result<()> {
+    conn.execute("UPDATE images SET config = ?2 WHERE manifest = ?1", params![manifest.to_string(), config])?;
+    Ok(())
 }
 
 /// Removes an image with its names, and the layers that no image uses any more from the table.

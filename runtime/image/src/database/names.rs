@@ -86,6 +86,12 @@ pub(crate) fn manifests_of(conn: &Connection, id: &Digest) -> Result<Vec<Digest>
     Ok(manifests.collect::<rusqlite::Result<_>>()?)
 }
 
+/// When the image was given a name for the last time, in seconds since 1970.
+pub(crate) fn last_tagged(conn: &Connection, manifest: &Digest) -> Result<Option<i64>> {
+    let mut statement = conn.prepare_cached("SELECT max(updated) FROM image_names WHERE manifest = ?1")?;
+    Ok(statement.query_row([manifest.to_string()], |row| row.get(0))?)
+}
+
 /// Removes a name and returns the image that it pointed at.
 pub(crate) fn remove_name(conn: &Connection, name: &Reference) -> Result<Option<Digest>> {
     Ok(conn

@@ -6,10 +6,14 @@ mod oci;
 
 use oci_spec::image::ImageConfiguration;
 
+pub(crate) use self::docker::make_manifest;
+pub(crate) use self::legacy::plain_digest;
+
 use crate::content::StagedBlob;
 use crate::digest::Digest;
 use crate::document;
 use crate::platform::Platform;
+use crate::policy::Transport;
 use crate::reference::Reference;
 use crate::source::Source;
 use crate::{Error, Limits, Result};
@@ -23,6 +27,17 @@ pub(crate) enum Candidate {
     Docker(docker::Entry),
     /// A name in the `repositories` file of an archive from before Docker 1.10.
     Legacy(legacy::Candidate),
+}
+
+impl Candidate {
+    /// What policies call the way that it comes.
+    pub(crate) fn transport(&self, directory: bool) -> Transport {
+        match self {
+            Self::Oci(_) if directory => Transport::Oci,
+            Self::Oci(_) => Transport::OciArchive,
+            Self::Docker(_) | Self::Legacy(_) => Transport::DockerArchive,
+        }
+    }
 }
 
 /// All blobs of one image, staged and verified.

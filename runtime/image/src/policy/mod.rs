@@ -5,9 +5,14 @@
 //!   "transports": { "docker": { "docker.io/library": [{ "type": "insecureAcceptAnything" }] } } }
 //! ```
 
+mod parse;
+mod scope;
+
 use std::str::FromStr;
 use std::sync::Arc;
 
+use self::parse::File;
+use self::scope::scopes;
 use crate::digest::Digest;
 use crate::reference::Reference;
 use crate::{Error, Result};
@@ -15,6 +20,7 @@ use crate::{Error, Result};
 /// Requirements by where an image comes from. The default accepts everything.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
+    file: Option<Arc<File>>,
     verifier: Option<Arc<dyn Verifier>>,
 }
 
@@ -57,8 +63,21 @@ pub struct Subject<'a> {
 pub enum Transport {
     /// From a registry.
     Docker,
-    /// From an archive or a directory.
-    Archive,
+    DockerArchive,
+    OciArchive,
+    /// An image layout in a directory.
+    Oci,
+}
+
+impl Transport {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::DockerArchive => "docker-archive",
+            Self::OciArchive => "oci-archive",
+            Self::Oci => "oci",
+        }
+    }
 }
 
 /// Checks signatures.
@@ -75,13 +94,53 @@ impl Policy {
         self
     }
 
-    /// Whether an image may come in.
+    /// Whether an image may come in: all requirements of the most exact scope that it is in must hold.
     ///
     /// # Errors
-    /// [`Error::Policy`] says which requirement it does not meet.
+    /// [`Error::Policy`] says which requirement does not.
     pub fn check(&self, subject: &Subject<'_>) -> Result<()> {
-        let _ = subject;
+        for requirement in self.requirements(subject) {
+            self.meets(requirement, subject).map_err(|reason| Error::Policy {
+                image: subject.reference.map_or_else(|| subject.digest.to_string(), Reference::familiar),
+                reason,
+            })?;
+        }
         Ok(())
+    }
+
+    /// The requirements that an image falls under; none if this policy accepts everything.
+    fn requirements(&self, subject: &Subject<'_>) -> &[Requirement] {
+        let Some(file) = &self.file else { return &[] };
+        let everything = || vec![String::new()];
+        let scopes = match subject.transport {
+            Transport::Docker => subject.reference.map_or_else(everything, scopes),
+            // Scopes of archives are paths on the machine that has the policy; an image's own word is none.
+            Transport::DockerArchive | Transport::OciArchive | Transport::Oci => everything(),
+        };
+        let transport = file.transports.0.get(subject.transport.name());
+        let found = transport.and_then(|transport| scopes.iter().find_map(|scope| transport.0.get(scope)));
+        found.unwrap_or(&file.default)
+    }
+
+    fn meets(&self, requirement: &Requirement, subject: &Subject<'_>) -> std::result::Result<(), String> {
+        match requirement {
+            Requirement::Accept => Ok(()),
+            Requirement::Reject => Err("it rejects such images".to_owned()),
+            Requirement::Pinned(digests) => {
+                if digests.contains(subject.digest) || digests.contains(subject.manifest) {
+                    return Ok(());
+                }
+                Err(format!("its digest {} is not one of the pinned ones", subject.digest))
+            }
+            Requirement::Signed(signed) => match &self.verifier {
+                Some(verifier) => verifier.verify(signed, subject),
+                None => Err(format!(
+                    "it demands a signature ({}), and nothing is built in that checks signatures; \
+                     pin the digest (\"pinnedDigests\") instead",
+                    signed.kind
+                )),
+            },
+        }
     }
 }
 
@@ -90,7 +149,14 @@ impl FromStr for Policy {
 
     /// Reads a policy; members that are not known are refused, because ignoring one could accept too much.
     fn from_str(text: &str) -> Result<Self> {
-        let _ = text;
-        crate::error::in_the_making("policy")
+        let file: File = serde_json::from_str(text).map_err(|error| Error::document("policy", error))?;
+        let lists = file.transports.0.values().flat_map(|transport| transport.0.values());
+        if lists.chain([&file.default]).any(Vec::is_empty) {
+            return Err(Error::document("policy", "a list of requirements is empty"));
+        }
+        Ok(Self { file: Some(file.into()), verifier: None })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,15 +1,18 @@
 //! `rmi` and `image prune`: what may go, and what goes with it.
 
+mod image;
 mod prune;
 
 use std::fmt;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+use self::image::Removal;
 pub use self::prune::{LabelFilter, PruneOptions, Pruned};
-use crate::Result;
 use crate::digest::Digest;
-use crate::store::Store;
+use crate::lease::Leftovers;
+use crate::store::{Store, find};
+use crate::{Error, Result, database};
 
 /// A container, as far as images are concerned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,25 +68,48 @@ impl Store {
         options: RemoveOptions,
         users: Users<'_>,
     ) -> Result<Vec<Removed>> {
-        let _ = (conn, name, options, users);
-        crate::error::in_the_making("remove")
+        let transaction = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
+        let record = find(&transaction, name)?;
+        let mut removal = Removal::new(&transaction, record.id, users(&transaction)?, options.force)?;
+        removal.remove(name)?;
+        let Removal { removed, .. } = removal;
+        transaction.commit()?;
+        if removed.iter().any(|removed| matches!(removed, Removed::Deleted(_))) {
+            self.collect_garbage(conn)?;
+        }
+        Ok(removed)
     }
 
-    /// Removes the images that `options` choose and no container uses, and all content that nothing uses.
+    /// Removes the images that `options` choose and no container uses, and all content that nothing uses, what killed
+    /// pulls left included.
     pub fn prune(&self, conn: &Connection, options: &PruneOptions, users: Users<'_>) -> Result<Pruned> {
-        let _ = (conn, options, users);
-        crate::error::in_the_making("prune")
+        let transaction = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
+        let users = users(&transaction)?;
+        let mut removed = Vec::new();
+        for id in prune::candidates(&transaction, options)? {
+            if users.iter().all(|user| user.image != id) {
+                let mut removal = Removal::new(&transaction, id, Vec::new(), false)?;
+                removal.delete()?;
+                removed.append(&mut removal.removed);
+            }
+        }
+        let alive = users.iter().map(|user| user.container.as_str()).collect();
+        database::forget_containers(&transaction, &alive)?;
+        database::forget_sources(&transaction)?;
+        transaction.commit()?;
+        let collected = self.collect(conn, Leftovers::Drop, None)?;
+        Ok(Pruned { removed, reclaimed: collected.blob_bytes.saturating_add(collected.layer_bytes) })
     }
 
-    /// Makes sure that an image which was resolved before, known by its manifest, is still there; to be called in the transaction that writes
-    /// down the container made of it.
+    /// Makes sure that an image which was resolved before, known by its manifest, is still there; to be called in the
+    /// transaction that writes down the container made of it.
     ///
     /// # Errors
     /// [`crate::Error::NoSuchImage`] if it was removed meanwhile.
     pub fn confirm(&self, conn: &Connection, manifest: &Digest) -> Result<()> {
-        if crate::database::exists(conn, manifest)? {
+        if database::exists(conn, manifest)? {
             return Ok(());
         }
-        Err(crate::Error::NoSuchImage(manifest.to_string()))
+        Err(Error::NoSuchImage(manifest.to_string()))
     }
 }

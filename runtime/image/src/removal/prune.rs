@@ -1,6 +1,12 @@
 //! `image prune`: which images nobody would miss.
 
+use std::collections::BTreeMap;
+
+use rusqlite::Connection;
+
 use super::Removed;
+use crate::digest::Digest;
+use crate::{Result, database, document};
 
 /// Which images to remove. All conditions must hold.
 #[derive(Clone, Debug, Default)]
@@ -27,4 +33,32 @@ pub struct Pruned {
     pub removed: Vec<Removed>,
     /// Bytes of the removed blobs and of the files of the removed layers.
     pub reclaimed: u64,
+}
+
+impl LabelFilter {
+    fn holds(&self, labels: &BTreeMap<String, String>) -> bool {
+        let found = labels.get(&self.key);
+        let has = found.is_some_and(|found| self.value.as_ref().is_none_or(|value| value == found));
+        has != self.negated
+    }
+}
+
+/// The ids of the images that `options` choose.
+pub(super) fn candidates(conn: &Connection, options: &PruneOptions) -> Result<Vec<Digest>> {
+    let mut chosen = Vec::new();
+    let mut tagged = Vec::new();
+    for record in database::records(conn)? {
+        if !options.all && !database::names(conn, &record.manifest)?.is_empty() {
+            tagged.push(record.id);
+            continue;
+        }
+        let old = options.until.is_none_or(|until| record.created.is_some_and(|created| created <= until));
+        let labels = document::labels(&record.config);
+        if old && options.labels.iter().all(|filter| filter.holds(&labels)) && !chosen.contains(&record.id) {
+            chosen.push(record.id);
+        }
+    }
+    // An id may have another manifest that has a name.
+    chosen.retain(|id| !tagged.contains(id));
+    Ok(chosen)
 }
