@@ -10,6 +10,9 @@ mod screen;
 
 use std::io::Write;
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Instant;
 
 use plain::Plain;
@@ -50,7 +53,7 @@ pub(crate) struct Progress {
 
 #[derive(Debug)]
 enum View {
-    Screen(Box<Screen>),
+    Screen(Ticking),
     Plain(Plain),
 }
 
@@ -62,27 +65,28 @@ impl Progress {
             Stream::Nowhere => None,
         };
         let view = match size {
-            Some((rows, columns)) => View::Screen(Box::new(Screen::new(rows, columns))),
+            Some((rows, columns)) => View::Screen(Ticking::new(Screen::new(rows, columns), stream)),
             None => View::Plain(Plain::default()),
         };
         Progress { stream, view }
     }
 
     pub(crate) fn show(&mut self, message: Message) {
-        let text = match &mut self.view {
-            View::Screen(screen) => screen.message(message, Instant::now()),
-            View::Plain(plain) => plain.message(message),
-        };
-        self.write(&text);
+        match &mut self.view {
+            View::Screen(ticking) => ticking.show(message),
+            View::Plain(plain) => self.stream.write(&plain.message(message)),
+        }
     }
 
     pub(crate) fn line(&mut self, text: impl Into<String>) {
         self.show(Message::Line(text.into()));
     }
+}
 
-    fn write(&self, text: &str) {
+impl Stream {
+    fn write(self, text: &str) {
         // A reader of progress that is gone is no reason to stop.
-        let _ = match self.stream {
+        let _ = match self {
             _ if text.is_empty() => Ok(()),
             Stream::Stdout => std::io::stdout().lock().write_all(text.as_bytes()).and_then(|()| {
                 // Standard output is buffered by lines, and a line in place has no end.
@@ -94,12 +98,54 @@ impl Progress {
     }
 }
 
-impl Drop for Progress {
-    /// What was held back for the sake of the rate is shown at last.
+/// A screen that is brought up to date at its times, also when no more messages come.
+#[derive(Debug)]
+struct Ticking {
+    shared: Arc<Shared>,
+    ticker: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    screen: Mutex<Screen>,
+    stream: Stream,
+    ended: AtomicBool,
+}
+
+impl Ticking {
+    fn new(screen: Screen, stream: Stream) -> Ticking {
+        let shared = Arc::new(Shared { screen: Mutex::new(screen), stream, ended: AtomicBool::new(false) });
+        let theirs = shared.clone();
+        let ticker = std::thread::Builder::new().name("progress".to_owned()).spawn(move || {
+            while !theirs.ended.load(Ordering::Relaxed) {
+                std::thread::park_timeout(screen::INTERVAL);
+                theirs.write(|screen| screen.flush(Instant::now()));
+            }
+        });
+        // Without it the screen is merely late.
+        Ticking { shared, ticker: ticker.ok() }
+    }
+
+    fn show(&self, message: Message) {
+        self.shared.write(|screen| screen.message(message, Instant::now()));
+    }
+}
+
+impl Shared {
+    fn write(&self, update: impl FnOnce(&mut Screen) -> String) {
+        let mut screen = self.screen.lock().unwrap_or_else(PoisonError::into_inner);
+        // The lock is held while it is written, for one text builds on the other.
+        self.stream.write(&update(&mut screen));
+    }
+}
+
+impl Drop for Ticking {
     fn drop(&mut self) {
-        if let View::Screen(screen) = &mut self.view {
-            let text = screen.flush(Instant::now());
-            self.write(&text);
+        self.shared.ended.store(true, Ordering::Relaxed);
+        if let Some(ticker) = self.ticker.take() {
+            ticker.thread().unpark();
+            // It does not panic, and shows at last what was held back.
+            let _ = ticker.join();
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::{Amount, Message, bar};
 
 /// Lines are written again no more often than this, unless their state is a new one.
-const INTERVAL: Duration = Duration::from_millis(100);
+pub(super) const INTERVAL: Duration = Duration::from_millis(100);
 
 const ERASE_LINE: &str = "\x1b[2K\r";
 

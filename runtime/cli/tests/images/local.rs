@@ -75,7 +75,8 @@ fn out_and_in_again() {
     assert_eq!(other.good(&["images", "-q", "--no-trunc"]), format!("{id}\n"));
 
     let mut saving = place.command(&["save", "app:v1"]).spawn().unwrap();
-    let mut loading = Place::new().command(&["load"]);
+    let third = Place::new();
+    let mut loading = third.command(&["load"]);
     let loaded = loading.stdin(Stdio::from(saving.stdout.take().unwrap())).output().unwrap();
     assert!(saving.wait().unwrap().success());
     assert_eq!(String::from_utf8_lossy(&loaded.stdout), "Loaded image: app:v1\n");

@@ -1,6 +1,6 @@
 //! A registry in memory: what pull and push need of the distribution protocol, over plain HTTP on the loopback.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -81,6 +81,14 @@ impl Shared {
         let path = request.path.split('?').next().unwrap();
         match request.method.as_str() {
             "GET" | "HEAD" if path == "/v2/" => respond(stream, 200, &[], b"{}"),
+            "GET" if path == "/v2/_catalog" => {
+                let content = self.content.lock().unwrap();
+                let repository =
+                    |key: &String| key.strip_prefix("/v2/")?.split("/manifests/").next().map(str::to_owned);
+                let names: BTreeSet<String> =
+                    content.keys().filter(|key| key.contains("/manifests/")).filter_map(repository).collect();
+                respond(stream, 200, &[], serde_json::json!({ "repositories": names }).to_string().as_bytes())
+            }
             "GET" if path.ends_with("/tags/list") => {
                 let prefix = path.replace("/tags/list", "/manifests/");
                 let content = self.content.lock().unwrap();
@@ -93,6 +101,9 @@ impl Shared {
             "GET" | "HEAD" => {
                 let found = self.content.lock().unwrap().get(path).cloned();
                 let Some((kind, bytes)) = found else {
+                    if request.method == "HEAD" {
+                        return head(stream, 404, &[], 0);
+                    }
                     return respond(stream, 404, &[], br#"{"errors":[{"code":"MANIFEST_UNKNOWN"}]}"#);
                 };
                 self.send(request, stream, &kind, &bytes)
