@@ -31,7 +31,7 @@ pub(crate) struct Amount {
 pub(crate) enum Message {
     /// A line of its own.
     Line(String),
-    /// The state of one layer, by its short id.
+    /// The state of one layer, by its short id. One without an amount passes, and is for terminals only.
     Step { id: String, status: String, amount: Option<Amount> },
 }
 

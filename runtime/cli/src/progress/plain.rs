@@ -18,6 +18,7 @@ impl Plain {
                 self.states.clear();
                 text + "\n"
             }
+            Message::Step { amount: None, .. } => String::new(),
             Message::Step { amount: Some(amount), .. } if amount.current > 0 || amount.total > 0 => {
                 String::new()
             }
@@ -51,6 +52,7 @@ mod tests {
             step("Pulling fs layer", 0),
             step("Pulling fs layer", 0),
             step("Downloading", 5),
+            Message::Step { id: "aaa".to_owned(), status: "Verifying Checksum".to_owned(), amount: None },
             step("Download complete", 0),
             step("Pull complete", 0),
         ]

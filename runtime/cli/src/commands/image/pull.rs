@@ -79,15 +79,12 @@ fn heading(reference: &Reference) -> String {
 fn message(event: &PullEvent) -> Message {
     let amount = match event.state {
         PullState::Downloading { current, total } | PullState::Extracting { current, total } => {
-            Amount { current, total }
+            Some(Amount { current, total })
         }
-        _ => Amount { current: 0, total: 0 },
+        PullState::Waiting | PullState::VerifyingChecksum => None,
+        _ => Some(Amount { current: 0, total: 0 }),
     };
-    Message::Step {
-        id: event.layer.short().to_owned(),
-        status: event.state.to_string(),
-        amount: Some(amount),
-    }
+    Message::Step { id: event.layer.short().to_owned(), status: event.state.to_string(), amount }
 }
 
 fn summary(reference: &Reference, pulled: &Pulled) -> [String; 2] {
