@@ -98,6 +98,8 @@ impl Engine {
             }
         }
         if images {
+            // As with containers: what the killed left goes with the next command, and this is one.
+            self.store()?.sweep()?;
             for finding in self.store()?.check(&self.connection, repair)? {
                 found(Problem::Image(finding.problem), finding.repaired);
             }
