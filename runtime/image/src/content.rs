@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::temporary::TemporaryDirectory;
@@ -26,7 +26,7 @@ impl ContentStore {
 
     /// Makes what is missing of its directories.
     pub(crate) fn make_directories(&self) -> Result<()> {
-        for directory in ["sha256", "sha512", "tmp"] {
+        for directory in ["sha256", "sha512", "tmp", "partial", "leases"] {
             let path = self.root.join(directory);
             std::fs::create_dir_all(&path).map_err(|error| Error::file("create", &path, error))?;
         }
@@ -42,6 +42,31 @@ impl ContentStore {
         self.root.join("tmp")
     }
 
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where blobs are that were not fetched to their end.
+    pub(crate) fn partial(&self) -> PathBuf {
+        self.root.join("partial")
+    }
+
+    pub(crate) fn partial_path(&self, digest: &Digest) -> PathBuf {
+        self.partial().join(format!("{}-{}", digest.algorithm().name(), digest.hex()))
+    }
+
+    pub(crate) fn leases(&self) -> PathBuf {
+        self.root.join("leases")
+    }
+
+    /// Bytes of a blob; `None` if it is not there.
+    pub(crate) fn size(&self, digest: &Digest) -> Option<u64> {
+        std::fs::symlink_metadata(self.path(digest))
+            .ok()
+            .filter(std::fs::Metadata::is_file)
+            .map(|found| found.len())
+    }
+
     /// Opens a blob for reading, unverified.
     ///
     /// # Errors
@@ -52,6 +77,33 @@ impl ContentStore {
             std::io::ErrorKind::NotFound => Error::MissingBlob { what: format!("blob {digest}") },
             _ => Error::file("open", &path, error),
         })
+    }
+
+    /// Opens a blob for reading; where its end would be, the reader fails if the content was not what its name says.
+    pub(crate) fn open_verified(&self, digest: &Digest) -> Result<VerifiedReader> {
+        let file = self.open_blob(digest)?;
+        let hasher = Some(Hasher::new(digest.algorithm()));
+        Ok(VerifiedReader { file, hasher, digest: digest.clone() })
+    }
+
+    /// The whole content of a blob, verified; at most `limit` bytes.
+    pub(crate) fn read(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>> {
+        let what = format!("blob {digest}");
+        let mut bytes = Vec::new();
+        self.open_blob(digest)?
+            .take(limit.saturating_add(1))
+            .read_to_end(&mut bytes)
+            .map_err(|error| Error::file("read", &self.path(digest), error))?;
+        if bytes.len() as u64 > limit {
+            return Err(Error::Limit {
+                what: format!("the size of {what}"),
+                limit: format!("{limit} bytes"),
+            });
+        }
+        let mut hasher = Hasher::new(digest.algorithm());
+        hasher.update(&bytes);
+        expect_digest(&what, digest, &hasher.finish())?;
+        Ok(bytes)
     }
 
     /// Reads a whole blob and computes its digest again.
@@ -79,14 +131,17 @@ impl ContentStore {
     }
 
     /// Gives a staged blob its name. The caller has made its data durable.
+    ///
+    /// The staged file stays, for other images of the same archive that need it.
     pub(crate) fn commit(&self, blob: &StagedBlob) -> Result<()> {
         let path = self.path(&blob.digest);
-        match std::fs::rename(&blob.path, &path) {
-            Ok(()) => Ok(()),
-            // The same blob may serve two images of one archive.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && path.exists() => Ok(()),
-            Err(error) => Err(Error::file("create", &path, error)),
+        let failed = |error| Error::file("create", &path, error);
+        let link = blob.path.with_extension("link");
+        match std::fs::hard_link(&blob.path, &link) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(failed(error)),
+            _ => {}
         }
+        std::fs::rename(&link, &path).map_err(failed)
     }
 
     /// Makes the names durable.
@@ -98,6 +153,31 @@ impl ContentStore {
                 .map_err(|error| Error::file("sync", &path, error))?;
         }
         Ok(())
+    }
+}
+
+/// See [`ContentStore::open_verified`].
+#[derive(Debug)]
+pub(crate) struct VerifiedReader {
+    file: File,
+    hasher: Option<Hasher>,
+    digest: Digest,
+}
+
+impl Read for VerifiedReader {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        if count > 0 || buffer.is_empty() {
+            if let Some(hasher) = &mut self.hasher {
+                hasher.update(buffer.get(..count).unwrap_or_default());
+            }
+            return Ok(count);
+        }
+        if let Some(hasher) = self.hasher.take() {
+            expect_digest(&format!("blob {}", self.digest), &self.digest, &hasher.finish())
+                .map_err(std::io::Error::other)?;
+        }
+        Ok(0)
     }
 }
 

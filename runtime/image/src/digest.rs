@@ -51,6 +51,13 @@ impl Digest {
         hasher.finish()
     }
 
+    /// Whether `bytes` have this digest.
+    pub fn is_of(&self, bytes: &[u8]) -> bool {
+        let mut hasher = Hasher::new(self.algorithm);
+        hasher.update(bytes);
+        hasher.finish() == *self
+    }
+
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }

@@ -44,6 +44,9 @@ pub(crate) struct Descriptor {
     pub(crate) annotations: Option<BTreeMap<String, String>>,
     #[serde(default)]
     pub(crate) platform: Option<Platform>,
+    /// Where else the content is.
+    #[serde(default)]
+    pub(crate) urls: Option<Vec<String>>,
 }
 
 impl Descriptor {
@@ -127,6 +130,15 @@ pub(crate) fn parse(bytes: &[u8], media_type: &str, what: &str) -> Result<Docume
     }
 }
 
+/// What a manifest of the store is to be called towards a registry: what it calls itself, or what its config tells.
+pub(crate) fn manifest_media_type(bytes: &[u8], what: &str) -> Result<String> {
+    let raw: Raw = serde_json::from_slice(bytes).map_err(|error| Error::document(what, error))?;
+    let docker = raw.config.is_some_and(|config| config.media_type == CONFIG_TYPES[1]);
+    let [oci_type, docker_type] = MANIFEST_TYPES;
+    let implied = if docker { docker_type } else { oci_type };
+    Ok(raw.media_type.filter(|own| !own.is_empty()).unwrap_or_else(|| implied.to_owned()))
+}
+
 /// Refuses layer types that cannot be unpacked, with the reason.
 pub(crate) fn check_layer_type(descriptor: &Descriptor) -> Result<()> {
     let media_type = descriptor.media_type.as_str();
@@ -149,6 +161,19 @@ pub(crate) fn check_layer_type(descriptor: &Descriptor) -> Result<()> {
     }
 }
 
+/// Refuses layers that registries do not have, because their licence lets them come from one place only.
+pub(crate) fn check_distributable(descriptor: &Descriptor) -> Result<()> {
+    let media_type = descriptor.media_type.as_str();
+    if !(media_type.contains(".nondistributable.") || media_type.contains(".foreign.")) {
+        return Ok(());
+    }
+    let place = match descriptor.urls.as_deref().unwrap_or_default() {
+        [] => "a place that the manifest does not name".to_owned(),
+        [url, ..] => clip(url),
+    };
+    Err(Error::ForeignLayer { layer: descriptor.digest.clone(), media_type: clip(media_type), place })
+}
+
 /// Reads an image config.
 ///
 /// Go writes empty lists as `null`, and old tools wrote more of them than the specification allows: where the strict
@@ -166,6 +191,22 @@ pub(crate) fn parse_config(bytes: &[u8], what: &str) -> Result<ImageConfiguratio
             serde_json::from_value(value).map_err(|_| Error::document(what, first))
         }
     }
+}
+
+/// A config's labels; none if it is not what it should be.
+pub(crate) fn labels(config: &[u8]) -> BTreeMap<String, String> {
+    #[derive(Deserialize, Default)]
+    struct Outer {
+        #[serde(default)]
+        config: Option<Inner>,
+    }
+    #[derive(Deserialize, Default)]
+    struct Inner {
+        #[serde(default, rename = "Labels")]
+        labels: Option<BTreeMap<String, String>>,
+    }
+    let outer: Outer = serde_json::from_slice(config).unwrap_or_default();
+    outer.config.and_then(|inner| inner.labels).unwrap_or_default()
 }
 
 /// serde_json refuses documents nested deeper than 128, so the recursion is bounded.

@@ -15,12 +15,18 @@ pub enum Error {
     File { action: &'static str, path: PathBuf, source: std::io::Error },
     #[error("cannot read the archive: {0}")]
     Read(#[source] std::io::Error),
+    #[error("cannot write the archive: {0}")]
+    Write(#[source] std::io::Error),
+    #[error("cannot write {path} to the archive: {source}")]
+    SaveRead { path: String, source: std::io::Error },
     #[error("invalid reference format: {text:?}: {reason}")]
     InvalidReference { text: String, reason: &'static str },
     #[error("invalid digest {text:?}: sha256 or sha512 and lower case hexadecimal digits are needed")]
     InvalidDigest { text: String },
     #[error("invalid platform {text:?}: write OS/ARCHITECTURE[/VARIANT], such as linux/amd64")]
     InvalidPlatform { text: String },
+    #[error("invalid change {text:?}: {reason}")]
+    InvalidChange { text: String, reason: String },
     /// Docker's words, which scripts match.
     #[error("No such image: {0}")]
     NoSuchImage(String),
@@ -41,6 +47,44 @@ pub enum Error {
     SizeMismatch { what: String, expected: u64, actual: u64 },
     #[error("no image for platform {wanted} in the archive; it has {available}")]
     NoPlatform { wanted: String, available: String },
+    /// Docker's words, but for the list.
+    #[error("no matching manifest for {wanted} in the manifest list entries: there is {available}")]
+    NoMatchingManifest { wanted: String, available: String },
+    /// Docker's words.
+    #[error(
+        "image with reference {reference} was found but does not provide the specified platform ({wanted}): it is for {actual}"
+    )]
+    WrongPlatform { reference: String, wanted: String, actual: String },
+    /// A layer that would have to be fetched from elsewhere.
+    #[error(
+        "layer {layer} is not distributable ({media_type}): it would have to come from {place}, and is refused; \
+         use an image without such layers, or load an archive that contains it"
+    )]
+    ForeignLayer { layer: Digest, media_type: String, place: String },
+    /// Something else failed, which is the error that gets reported.
+    #[error("it was given up because something else failed")]
+    Cancelled,
+    /// The registry did not give or take something. The text is whole.
+    #[error(transparent)]
+    Remote(#[from] crate::RemoteError),
+    #[error("cannot get {what} after {tries} tries: {source}")]
+    Retries { what: String, tries: u32, source: crate::RemoteError },
+    #[error("no space left on device while writing {what} below {}: free space, or move the store with --root", root.display())]
+    NoSpace { what: String, root: PathBuf },
+    /// Docker's words.
+    #[error("An image does not exist locally with the tag: {0}")]
+    NotTagged(String),
+    /// Docker's words.
+    #[error(
+        "conflict: unable to remove repository reference {name:?} (must force) - container {container} is using its referenced image {image}"
+    )]
+    ReferenceInUse { name: String, container: String, image: String },
+    /// Docker's words.
+    #[error("conflict: unable to delete {image} ({}) - {reason}", if *hard { "cannot be forced" } else { "must be forced" })]
+    ImageInUse { image: String, hard: bool, reason: String },
+    /// An image that the policy does not let in.
+    #[error("image {image} is refused by the policy: {reason}")]
+    Policy { image: String, reason: String },
     /// A bound of [`crate::Limits`].
     #[error("{what} exceeds the limit of {limit}")]
     Limit { what: String, limit: String },

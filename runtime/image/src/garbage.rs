@@ -1,13 +1,13 @@
-//! Removal of content that nothing uses: blobs and layers without an image, left by removed images and killed loads.
+//! Removal of content that nothing uses: blobs and layers without an image, left by removed images and killed pulls.
 
-use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 use rustix::fs::FlockOperation;
 
-use crate::database;
+use crate::database::{self, Used};
 use crate::digest::Digest;
+use crate::lease::{Held, Leased, Leftovers};
 use crate::store::Store;
 use crate::temporary::TemporaryDirectory;
 use crate::{Error, Result};
@@ -17,54 +17,128 @@ use crate::{Error, Result};
 pub struct Collected {
     pub blobs: Vec<Digest>,
     pub layers: Vec<Digest>,
-    /// Bytes of the removed blobs.
+    /// Bytes of the removed blobs, parts of blobs included.
     pub blob_bytes: u64,
+    /// Bytes of the files of the removed layers.
+    pub layer_bytes: u64,
 }
 
 impl Store {
-    /// Removes the blobs and layers that no image in the database uses; `in_use` are chain ids of layers that containers
-    /// stand on besides.
-    ///
-    /// Waits for loads that are under way: their content is in the store before the database knows it.
-    pub fn collect_garbage(&self, conn: &Connection, in_use: &HashSet<Digest>) -> Result<Collected> {
-        let _alone = self.lock(FlockOperation::LockExclusive)?;
-        self.sweep()?;
-        let used = database::used(conn)?;
+    /// Removes the blobs and layers that no image in the database uses, and no container whose image was removed by force.
+    /// What pulls and loads under way bring is spared, and what killed ones left stays a while for the next try.
+    pub fn collect_garbage(&self, conn: &Connection) -> Result<Collected> {
+        self.collect(conn, Leftovers::Keep, None)
+    }
+
+    /// Removes unused content: all of it, or that of `only`.
+    pub(crate) fn collect(
+        &self,
+        conn: &Connection,
+        leftovers: Leftovers,
+        only: Option<&Held>,
+    ) -> Result<Collected> {
+        let chosen =
+            |digest: &Digest, of: fn(&Held) -> &[Digest]| only.is_none_or(|only| of(only).contains(digest));
+        self.make_directories()?;
         let mut collected = Collected::default();
-        for algorithm in ["sha256", "sha512"] {
-            let directory = self.root.join("blobs").join(algorithm);
-            for digest in names(&directory, algorithm)? {
-                if used.blobs.contains(&digest) {
-                    continue;
-                }
-                let path = self.content.path(&digest);
-                collected.blob_bytes += path.metadata().map_or(0, |metadata| metadata.len());
-                std::fs::remove_file(&path).map_err(|error| Error::file("remove", &path, error))?;
+        // A layer leaves its name at once: half a directory must not look like a whole one.
+        let removed = TemporaryDirectory::create(&self.layers.temporary())?;
+        let alone = self.lock(FlockOperation::LockExclusive)?;
+        let (leased, used) = self.needed(conn, leftovers)?;
+        for (path, digest) in self.blob_files()? {
+            if !used.blobs.contains(&digest)
+                && !leased.blobs.contains(&digest)
+                && chosen(&digest, |only| &only.blobs)
+            {
+                collected.blob_bytes += remove_file(&path)?;
                 collected.blobs.push(digest);
             }
         }
-        // A layer leaves its name at once: half a directory must not look like a whole one.
-        let removed = TemporaryDirectory::create(&self.layers.temporary())?;
-        for chain in names(self.layers.root(), "sha256")? {
-            if used.layers.contains(&chain) || in_use.contains(&chain) {
+        for (path, digest) in self.partial_files()? {
+            if !leased.blobs.contains(&digest) && chosen(&digest, |only| &only.blobs) {
+                collected.blob_bytes += remove_file(&path)?;
+            }
+        }
+        for (path, chain) in self.layer_directories()? {
+            if used.layers.contains(&chain)
+                || leased.layers.contains(&chain)
+                || !chosen(&chain, |only| &only.layers)
+            {
                 continue;
             }
-            let path = self.layers.directory(&chain);
+            collected.layer_bytes += self.layers.info(&chain).ok().flatten().map_or(0, |info| info.size);
             std::fs::rename(&path, removed.path().join(chain.hex()))
                 .map_err(|error| Error::file("remove", &path, error))?;
             collected.layers.push(chain);
         }
+        // Nobody waits for the slow part.
+        drop(alone);
+        drop(removed);
+        self.sweep()?;
         Ok(collected)
+    }
+
+    /// What must stay. The caller has the store's exclusive lock.
+    ///
+    /// Leases are read before the database: one that is gone by then has its content in the database.
+    pub(crate) fn needed(&self, conn: &Connection, leftovers: Leftovers) -> Result<(Leased, Used)> {
+        let used = database::used(conn)?;
+        let waiting = |held: &Held| self.size_of(held, &used);
+        let leased = self.leased(leftovers, &waiting)?;
+        Ok((leased, database::used(conn)?))
+    }
+
+    /// Bytes of content that nothing but a lease holds.
+    fn size_of(&self, held: &Held, used: &Used) -> u64 {
+        let blobs = held.blobs.iter().filter(|blob| !used.blobs.contains(blob)).map(|blob| {
+            let partial = self.content.partial_path(blob);
+            self.content.size(blob).unwrap_or(0) + std::fs::metadata(partial).map_or(0, |found| found.len())
+        });
+        let layers = held.layers.iter().filter(|chain| !used.layers.contains(chain));
+        let layers = layers.filter_map(|chain| self.layers.info(chain).ok().flatten()).map(|info| info.size);
+        blobs.chain(layers).fold(0, u64::saturating_add)
+    }
+
+    /// All blobs that have their name.
+    pub(crate) fn blob_files(&self) -> Result<Vec<(PathBuf, Digest)>> {
+        let mut found = Vec::new();
+        for algorithm in ["sha256", "sha512"] {
+            let directory = self.content.root().join(algorithm);
+            found.extend(names(&directory, |name| format!("{algorithm}:{name}"))?);
+        }
+        Ok(found)
+    }
+
+    /// All parts of blobs.
+    pub(crate) fn partial_files(&self) -> Result<Vec<(PathBuf, Digest)>> {
+        names(&self.content.partial(), |name| name.replacen('-', ":", 1))
+    }
+
+    /// All unpacked layers.
+    pub(crate) fn layer_directories(&self) -> Result<Vec<(PathBuf, Digest)>> {
+        names(self.layers.root(), |name| format!("sha256:{name}"))
     }
 }
 
-/// The digests that entries of `directory` are named after; other names are not ours to judge.
-fn names(directory: &Path, algorithm: &str) -> Result<Vec<Digest>> {
+/// The entries of `directory` that are named after digests; other names are not ours to judge.
+fn names(directory: &Path, digest: impl Fn(&str) -> String) -> Result<Vec<(PathBuf, Digest)>> {
     let failed = |error| Error::file("read", directory, error);
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory).map_err(failed)? {
-        let name = entry.map_err(failed)?.file_name();
-        found.extend(name.to_str().and_then(|name| format!("{algorithm}:{name}").parse().ok()));
+        let entry = entry.map_err(failed)?;
+        if let Some(name) = entry.file_name().to_str().and_then(|name| digest(name).parse().ok()) {
+            found.push((entry.path(), name));
+        }
     }
+    found.sort();
     Ok(found)
+}
+
+/// Removes a file and returns its size.
+fn remove_file(path: &Path) -> Result<u64> {
+    let size = std::fs::symlink_metadata(path).map_or(0, |metadata| metadata.len());
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::file("remove", path, error)),
+        _ => Ok(size),
+    }
 }

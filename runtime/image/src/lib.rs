@@ -8,36 +8,62 @@
 //! Refused: digests other than SHA-256 and SHA-512, manifests with two meanings, layers that leave their directory,
 //! that would control overlayfs or reach devices of this machine, and bombs. The errors say which.
 
+mod arrival;
+mod check;
 mod content;
 mod database;
 mod digest;
 mod document;
 mod error;
+mod failure;
 mod garbage;
+mod growing;
+mod history;
 mod import;
+mod index;
+mod inspect;
 mod layer;
+mod lease;
 mod limits;
 mod load;
 mod platform;
+mod policy;
+mod pull;
+mod push;
 mod reference;
 mod remote;
+mod removal;
+mod retry;
+mod rootfs;
+mod save;
 mod source;
 mod store;
 mod tar;
 mod temporary;
 mod time;
+mod usage;
 
-pub use database::{ListedImage, SCHEMA};
+pub use check::{Finding, Problem};
+pub use database::{ListedImage, SCHEMA, SCHEMA_REPOSITORIES};
 pub use digest::{Algorithm, Digest};
 pub use error::{Error, LayerError, Result};
 pub use garbage::Collected;
+pub use history::HistoryEntry;
+pub use inspect::{DescriptorData, GraphDriver, GraphDriverData, Inspection, Metadata, RootFs};
 pub use limits::Limits;
 pub use load::{LoadOptions, Loaded, Progress};
 pub use platform::Platform;
+pub use policy::{Policy, Requirement, SignedBy, Subject, Transport, Verifier};
+pub use pull::{PullEvent, PullOptions, PullState, PullStatus, Pulled};
+pub use push::{PushEvent, PushOptions, PushState, Pushed};
 pub use reference::Reference;
 pub use remote::{ManifestName, Origin, RemoteBlob, RemoteDocument, RemoteError, RemoteErrorKind, Target};
+pub use removal::{ImageUser, LabelFilter, PruneOptions, Pruned, RemoveOptions, Removed, Users};
+pub use rootfs::{Change, ImportOptions, Imported};
+pub use save::SaveFormat;
 pub use source::Input;
 pub use store::{DEFAULT_IMAGE, Image, Store};
+pub use usage::{ImageUsage, Usage};
 
 #[cfg(test)]
 mod tests;

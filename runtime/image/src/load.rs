@@ -2,24 +2,24 @@
 //!
 //! Per image: its blobs are staged and verified, its layers unpacked beside their final place, everything made durable at
 //! once, then named, and only then does the database learn of it. Killed at any point, this leaves temporary files
-//! whose locks are free, or whole content that no image uses; the next load or collection removes both.
+//! whose locks are free, or whole content that no image uses; the next load or collection removes both. A lease keeps a
+//! collection that runs meanwhile from taking what the database does not know yet.
 
-use std::fs::File;
-use std::path::PathBuf;
 use std::sync::mpsc;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
-use rustix::fs::FlockOperation;
 
-use crate::database::{self, LayerRecord, Record};
+use crate::arrival::Arrival;
 use crate::digest::Digest;
 use crate::import::{self, Import};
-use crate::layer::{Event, Job, Unpacked};
+use crate::layer::{Blob, Event, Job, LayerInfo};
+use crate::lease::Held;
 use crate::platform::Platform;
+use crate::policy::{Policy, Subject, Transport};
 use crate::reference::Reference;
 use crate::source::{Input, Source};
 use crate::store::{Store, chain_ids};
-use crate::{Error, Limits, Result, time};
+use crate::{Limits, Result, database};
 
 /// What to load from an archive, and how much of it.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +27,8 @@ pub struct LoadOptions {
     /// The platform to take from a multi-platform image; this machine's by default.
     pub platform: Option<Platform>,
     pub limits: Limits,
+    /// Which images are accepted.
+    pub policy: Policy,
 }
 
 /// A name that was loaded, or an image without one.
@@ -61,19 +63,21 @@ impl Store {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Vec<Loaded>> {
         self.make_directories()?;
-        let _adding = self.lock(FlockOperation::LockShared)?;
         self.sweep()?;
         let mut source = Source::open(input, self.content.stage()?, &options.limits)?;
         let platform = options.platform.as_ref();
         let mut loaded = Vec::new();
         for candidate in import::find(&mut source, platform)? {
+            let transport = candidate.transport(source.is_directory());
             let import = import::bring(&mut source, candidate, platform)?;
+            check_policy(&options.policy, transport, &import)?;
             loaded.extend(self.add(conn, &import, &options.limits, progress)?);
         }
         Ok(loaded)
     }
 
-    fn add(
+    /// Unpacks, names and records an image whose blobs are staged.
+    pub(crate) fn add(
         &self,
         conn: &Connection,
         import: &Import,
@@ -81,6 +85,13 @@ impl Store {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Vec<Loaded>> {
         let chains = chain_ids(&import.diff_ids);
+        let blobs: Vec<(Digest, u64)> =
+            import.layers.iter().map(|blob| (blob.digest.clone(), blob.size)).collect();
+        let documents = [&import.manifest, &import.config_blob];
+        let _lease = self.lease(Held {
+            blobs: import.layers.iter().chain(documents).map(|blob| blob.digest.clone()).collect(),
+            layers: chains.clone(),
+        })?;
         let jobs: Vec<Job> = chains
             .iter()
             .zip(&import.diff_ids)
@@ -88,45 +99,27 @@ impl Store {
             .map(|((chain, diff_id), blob)| Job {
                 chain: chain.clone(),
                 diff_id: diff_id.clone(),
-                blob: self.place(&blob.path, &blob.digest),
+                blob: Blob::File(blob.path.clone()),
                 size: blob.size,
             })
             .collect();
-        let unpacked = self.unpack(&jobs, limits, progress)?;
-        let infos: Vec<_> = unpacked.infos().cloned().collect();
-
-        let root = File::open(self.root.as_ref()).map_err(|error| Error::file("open", &self.root, error))?;
-        rustix::fs::syncfs(&root).map_err(|errno| Error::file("sync", &self.root, errno))?;
-        unpacked.commit()?;
-        for blob in import.layers.iter().chain([&import.config_blob, &import.manifest]) {
-            self.content.commit(blob)?;
-        }
-        self.content.sync_names()?;
-
-        let record = Record {
-            manifest: import.manifest.digest.clone(),
-            id: import.config_blob.digest.clone(),
-            config: import.config_bytes.clone(),
-            created: import.config.created().as_deref().and_then(time::parse),
-            size: infos.iter().fold(0, |sum: u64, info| sum.saturating_add(info.size)),
+        let infos = self.unpack(&jobs, limits, progress)?;
+        self.name_blobs(import.layers.iter().chain(documents))?;
+        let arrival = Arrival {
+            manifest: &import.manifest.digest,
+            id: &import.config_blob.digest,
+            config_bytes: &import.config_bytes,
+            config: &import.config,
+            chains: &chains,
+            infos: &infos,
+            blobs: &blobs,
         };
-        let layers: Vec<LayerRecord<'_>> = chains
-            .iter()
-            .zip(&infos)
-            .zip(&import.layers)
-            .map(|((chain, info), blob)| LayerRecord {
-                chain,
-                info,
-                blob: &blob.digest,
-                blob_size: blob.size,
-            })
-            .collect();
         let transaction = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
-        database::insert(&transaction, &record, &layers)?;
-        let loaded = |reference, replaced| Loaded { reference, id: record.id.clone(), replaced };
+        arrival.record(&transaction)?;
+        let loaded = |reference, replaced| Loaded { reference, id: arrival.id.clone(), replaced };
         let mut result = Vec::new();
         for name in &import.names {
-            let replaced = database::set_name(&transaction, name, &record.manifest)?;
+            let replaced = database::set_name(&transaction, name, arrival.manifest)?;
             result.push(loaded(Some(name.clone()), replaced));
         }
         if result.is_empty() {
@@ -136,10 +129,23 @@ impl Store {
         Ok(result)
     }
 
-    fn unpack(&self, jobs: &[Job], limits: &Limits, progress: &mut dyn FnMut(Progress)) -> Result<Unpacked> {
+    /// Unpacks and names layers from whole blobs. Everything that was written before is durable then, too.
+    pub(crate) fn unpack(
+        &self,
+        jobs: &[Job],
+        limits: &Limits,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Vec<LayerInfo>> {
+        let unpacking = self.layers.unpacking(jobs);
         let (sender, events) = mpsc::channel();
         std::thread::scope(|scope| {
-            let work = scope.spawn(move || self.layers.unpack(jobs, limits, &sender));
+            let unpacking = &unpacking;
+            let work = scope.spawn(move || {
+                let tell = |event| {
+                    let _ = sender.send(event);
+                };
+                unpacking.run(limits, &tell)
+            });
             for event in events {
                 let (layer, bytes) = match event {
                     Event::Read { layer, bytes } => (layer, Some(bytes)),
@@ -153,11 +159,20 @@ impl Store {
                 });
             }
             work.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
+        })?;
+        let layers = unpacking.whole()?;
+        self.sync()?;
+        unpacking.name(layers)?;
+        Ok(unpacking.infos())
     }
+}
 
-    /// Where a staged blob is now: another image of the same archive may have brought it into the store.
-    fn place(&self, staged: &std::path::Path, digest: &Digest) -> PathBuf {
-        if staged.exists() { staged.to_owned() } else { self.content.path(digest) }
+/// Every name counts; so does having none.
+fn check_policy(policy: &Policy, transport: Transport, import: &Import) -> Result<()> {
+    let digest = &import.manifest.digest;
+    let subject = |reference| Subject { transport, reference, digest, manifest: digest };
+    if import.names.is_empty() {
+        return policy.check(&subject(None));
     }
+    import.names.iter().try_for_each(|name| policy.check(&subject(Some(name))))
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use oci_spec::image::ImageConfiguration;
 use serde::Deserialize;
 
 use crate::Error;
@@ -21,6 +22,20 @@ impl Platform {
     /// The platform that this machine runs.
     pub fn host() -> Self {
         normalized("linux", std::env::consts::ARCH, None)
+    }
+
+    /// Whether an image for `offered` is what is wished for.
+    pub fn serves(&self, offered: &Self) -> bool {
+        self.rank(offered).is_some()
+    }
+
+    /// What an image's config says.
+    pub fn of(config: &ImageConfiguration) -> Self {
+        Self {
+            os: config.os().to_string(),
+            architecture: config.architecture().to_string(),
+            variant: config.variant().clone(),
+        }
     }
 
     /// How well `offered` serves this wish: `None` not at all, else lower is better.

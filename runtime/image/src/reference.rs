@@ -68,6 +68,14 @@ impl Reference {
         self.with_suffix(self.familiar_name())
     }
 
+    /// A digest says all; a tag beside it is ignored, as in Docker.
+    pub(crate) fn without_tag_beside_digest(mut self) -> Self {
+        if self.digest.is_some() {
+            self.tag = None;
+        }
+        self
+    }
+
     fn with_suffix(&self, mut text: String) -> String {
         if let Some(tag) = &self.tag {
             text.push(':');

@@ -109,12 +109,6 @@ impl Store {
         database::set_name(conn, name, &image.manifest)
     }
 
-    /// Removes an image, by its manifest's digest, from the database. Its blobs and layers stay until
-    /// [`Store::collect_garbage`].
-    pub fn remove(&self, conn: &Connection, manifest: &Digest) -> Result<()> {
-        if database::remove(conn, manifest)? { Ok(()) } else { Err(Error::NoSuchImage(manifest.to_string())) }
-    }
-
     /// Reads all blobs of an image and computes their digests again.
     ///
     /// # Errors
@@ -170,7 +164,7 @@ impl Store {
         self.layers.root().join("empty").join("diff")
     }
 
-    /// Held shared by who adds content, alone by who removes it: content is in the store before the database knows.
+    /// Held shared by who writes a lease, alone by who removes content; either is a matter of moments.
     pub(crate) fn lock(&self, operation: FlockOperation) -> Result<std::os::fd::OwnedFd> {
         lock_file(&self.root.join("blobs").join("lock"), operation)
     }
@@ -188,7 +182,8 @@ pub(crate) fn chain_ids(diff_ids: &[Digest]) -> Vec<Digest> {
     chain
 }
 
-fn find(conn: &Connection, name: &str) -> Result<Record> {
+/// Finds an image as [`Store::resolve`] does.
+pub(crate) fn find(conn: &Connection, name: &str) -> Result<Record> {
     let hex = name.strip_prefix("sha256:").unwrap_or(name);
     let is_hex = (1..=64).contains(&hex.len())
         && hex.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));

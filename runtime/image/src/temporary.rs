@@ -63,16 +63,29 @@ pub(crate) struct NamedLock {
 }
 
 impl NamedLock {
-    /// Waits until nobody else, in this process or another, holds `name` in `parent`.
-    pub(crate) fn acquire(parent: &Path, name: &str) -> Result<Self> {
+    /// Takes `name` in `parent` if nobody else, in this process or another, holds it.
+    pub(crate) fn try_acquire(parent: &Path, name: &str) -> Result<Option<Self>> {
         let path = parent.join(format!("{name}{LOCK_SUFFIX}"));
         loop {
-            match lock(&path, OFlags::CREATE | OFlags::RDWR, FlockOperation::LockExclusive) {
-                Ok(Some(fd)) => return Ok(Self { path, _fd: fd }),
+            match lock(&path, OFlags::CREATE | OFlags::RDWR, FlockOperation::NonBlockingLockExclusive) {
+                Ok(Some(fd)) => return Ok(Some(Self { path, _fd: fd })),
                 // The holder before removed the file.
                 Ok(None) => {}
+                Err(Errno::WOULDBLOCK) => return Ok(None),
                 Err(errno) => return Err(Error::file("lock", &path, errno)),
             }
+        }
+    }
+
+    /// Waits until nobody else holds `name` in `parent`; `pause` passes the time between two looks, and may end it.
+    ///
+    /// A blocking lock could not be given up when the work that it is for has failed elsewhere meanwhile.
+    pub(crate) fn acquire(parent: &Path, name: &str, mut pause: impl FnMut() -> Result<()>) -> Result<Self> {
+        loop {
+            if let Some(lock) = Self::try_acquire(parent, name)? {
+                return Ok(lock);
+            }
+            pause()?;
         }
     }
 }
@@ -93,13 +106,29 @@ pub(crate) fn lock_file(path: &Path, operation: FlockOperation) -> Result<OwnedF
     Ok(fd)
 }
 
+/// What in `parent` belongs to nobody.
+pub(crate) fn dead(parent: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = entries(parent)?;
+    found.retain(|path| matches!(lock_dead(path), Ok(Some(_))));
+    found.sort();
+    Ok(found)
+}
+
+fn entries(parent: &Path) -> Result<Vec<PathBuf>> {
+    let failed = |error| Error::file("read", parent, error);
+    let entries = std::fs::read_dir(parent).map_err(failed)?;
+    entries.map(|entry| entry.map(|entry| entry.path()).map_err(failed)).collect()
+}
+
+fn lock_dead(path: &Path) -> rustix::io::Result<Option<OwnedFd>> {
+    let flags = if path.is_dir() { OFlags::DIRECTORY } else { OFlags::empty() };
+    lock(path, flags, FlockOperation::NonBlockingLockExclusive)
+}
+
 /// Removes from `parent` what belongs to nobody.
 pub(crate) fn sweep(parent: &Path) -> Result<()> {
-    let entries = std::fs::read_dir(parent).map_err(|error| Error::file("read", parent, error))?;
-    for entry in entries {
-        let path = entry.map_err(|error| Error::file("read", parent, error))?.path();
-        let flags = if path.is_dir() { OFlags::DIRECTORY } else { OFlags::empty() };
-        if let Ok(Some(_held)) = lock(&path, flags, FlockOperation::NonBlockingLockExclusive) {
+    for path in entries(parent)? {
+        if let Ok(Some(_held)) = lock_dead(&path) {
             let removed =
                 if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
             match removed {
@@ -138,7 +167,7 @@ fn flock(fd: &OwnedFd, operation: FlockOperation) -> rustix::io::Result<()> {
     }
 }
 
-fn random_name() -> Result<OsString> {
+pub(crate) fn random_name() -> Result<OsString> {
     use std::io::Read as _;
     let source = Path::new("/dev/urandom");
     let mut bytes = [0u8; 8];
@@ -157,7 +186,8 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let living = TemporaryDirectory::create(parent.path()).unwrap();
         std::fs::write(living.path().join("data"), b"x").unwrap();
-        let held = NamedLock::acquire(parent.path(), "name").unwrap();
+        let held = NamedLock::try_acquire(parent.path(), "name").unwrap().unwrap();
+        assert!(NamedLock::try_acquire(parent.path(), "name").unwrap().is_none());
         std::fs::create_dir_all(parent.path().join("dead/deep")).unwrap();
         std::fs::write(parent.path().join("dead.lock"), b"").unwrap();
 
@@ -179,7 +209,11 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..50 {
-                        let _lock = NamedLock::acquire(parent.path(), "x").unwrap();
+                        let pause = || {
+                            std::thread::yield_now();
+                            Ok(())
+                        };
+                        let _lock = NamedLock::acquire(parent.path(), "x", pause).unwrap();
                         assert_eq!(inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
                         inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
                     }

@@ -42,6 +42,22 @@ pub(crate) fn parse(text: &str) -> Option<i64> {
     Some(days * 86_400 + hour * 3600 + minute * 60 + second - offset)
 }
 
+/// The inverse of [`parse`], to the second and in UTC.
+pub(crate) fn format(seconds: i64) -> String {
+    let (days, clock) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    // Howard Hinnant's civil-from-days.
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let (hour, minute, second) = (clock / 3600, clock / 60 % 60, clock % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
 /// Seconds since 1970, by this machine's clock.
 pub(crate) fn now() -> i64 {
     std::time::SystemTime::now()
@@ -56,7 +72,15 @@ fn number(text: &str) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{format, parse};
+
+    #[test]
+    fn formats_what_it_parses() {
+        for seconds in [0, 951_826_154, 951_782_400, 1_735_689_599, -1, -62_135_596_800, 4_102_444_800] {
+            assert_eq!(parse(&format(seconds)), Some(seconds), "{}", format(seconds));
+        }
+        assert_eq!(format(951_826_154), "2000-02-29T12:09:14Z");
+    }
 
     #[test]
     fn dates_are_those_of_date() {

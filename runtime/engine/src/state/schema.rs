@@ -44,6 +44,7 @@ const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (volume, container)
      ) STRICT, WITHOUT ROWID;",
     sandbox_image::SCHEMA,
+    sandbox_image::SCHEMA_REPOSITORIES,
 ];
 
 pub(super) fn version(connection: &Connection) -> Result<i64> {

@@ -54,7 +54,7 @@ pub(super) fn bring(source: &mut Source, entry: &Entry) -> Result<Import> {
     let config_bytes = config_blob.read(limit, &what)?;
     let (config, what) = parse_config(&config_bytes, &config_blob.digest)?;
     let paths = entry.layers.as_deref().unwrap_or_default();
-    let diff_ids = diff_ids(source, &config, paths.len(), &what)?;
+    let diff_ids = diff_ids(source.limits(), &config, paths.len(), &what)?;
     let mut layers = Vec::with_capacity(paths.len());
     let archive_limit = source.limits().archive;
     for path in paths {
@@ -62,16 +62,12 @@ pub(super) fn bring(source: &mut Source, entry: &Entry) -> Result<Import> {
         layers.push(source.blob(path, Algorithm::Sha256, archive_limit, &what)?);
     }
     let names = entry.names()?;
-    let manifest = make_manifest(source, &config_blob, &layers)?;
+    let manifest = source.stage(&make_manifest(&config_blob, &layers)?, "manifest")?;
     Ok(Import { names, manifest, config_blob, config_bytes, config, layers, diff_ids })
 }
 
 /// An OCI manifest for blobs that came without one.
-pub(super) fn make_manifest(
-    source: &mut Source,
-    config: &StagedBlob,
-    layers: &[StagedBlob],
-) -> Result<StagedBlob> {
+pub(crate) fn make_manifest(config: &StagedBlob, layers: &[StagedBlob]) -> Result<Vec<u8>> {
     let descriptor = |media_type: &str, blob: &StagedBlob| json!({ "mediaType": media_type, "digest": blob.digest, "size": blob.size });
     let layers: Vec<Value> = layers
         .iter()
@@ -93,7 +89,7 @@ pub(super) fn make_manifest(
         "config": descriptor("application/vnd.oci.image.config.v1+json", config),
         "layers": layers,
     });
-    source.stage(manifest.to_string().as_bytes(), "manifest")
+    Ok(manifest.to_string().into_bytes())
 }
 
 fn first_bytes(blob: &StagedBlob) -> Result<Vec<u8>> {

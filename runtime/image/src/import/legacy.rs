@@ -60,7 +60,7 @@ pub(super) fn bring(source: &mut Source, candidate: &Candidate) -> Result<Import
     let config_bytes = Value::Object(config).to_string().into_bytes();
     let config_blob = source.stage(&config_bytes, "image config")?;
     let (config, _) = parse_config(&config_bytes, &config_blob.digest)?;
-    let manifest = docker::make_manifest(source, &config_blob, &layers)?;
+    let manifest = source.stage(&docker::make_manifest(&config_blob, &layers)?, "manifest")?;
     let names = candidate.names.clone();
     Ok(Import { names, manifest, config_blob, config_bytes, config, layers, diff_ids })
 }
@@ -105,8 +105,8 @@ fn history_of(description: &Map<String, Value>) -> Value {
     Value::Object(entry)
 }
 
-/// The digest of a layer's tar without its compression: these archives do not know it.
-fn plain_digest(layer: &StagedBlob, limit: u64) -> Result<Digest> {
+/// The digest of a layer's tar without its compression, where nobody says it; at most `limit` bytes of it count.
+pub(crate) fn plain_digest(layer: &StagedBlob, limit: u64) -> Result<Digest> {
     use std::io::Read as _;
     let failed = |error| Error::file("read", &layer.path, error);
     let file = std::fs::File::open(&layer.path).map_err(failed)?;

@@ -6,13 +6,17 @@ mod oci;
 
 use oci_spec::image::ImageConfiguration;
 
+pub(crate) use self::docker::make_manifest;
+pub(crate) use self::legacy::plain_digest;
+
 use crate::content::StagedBlob;
 use crate::digest::Digest;
 use crate::document;
 use crate::platform::Platform;
+use crate::policy::Transport;
 use crate::reference::Reference;
 use crate::source::Source;
-use crate::{Error, Result};
+use crate::{Error, Limits, Result};
 
 /// An image in a source, by what leads to it.
 #[derive(Debug)]
@@ -23,6 +27,17 @@ pub(crate) enum Candidate {
     Docker(docker::Entry),
     /// A name in the `repositories` file of an archive from before Docker 1.10.
     Legacy(legacy::Candidate),
+}
+
+impl Candidate {
+    /// What policies call the way that it comes.
+    pub(crate) fn transport(&self, directory: bool) -> Transport {
+        match self {
+            Self::Oci(_) if directory => Transport::Oci,
+            Self::Oci(_) => Transport::OciArchive,
+            Self::Docker(_) | Self::Legacy(_) => Transport::DockerArchive,
+        }
+    }
 }
 
 /// All blobs of one image, staged and verified.
@@ -73,11 +88,7 @@ pub(crate) fn bring(
         Candidate::Docker(entry) => docker::bring(source, &entry)?,
         Candidate::Legacy(candidate) => legacy::bring(source, &candidate)?,
     };
-    let offered = Platform {
-        os: import.config.os().to_string(),
-        architecture: import.config.architecture().to_string(),
-        variant: import.config.variant().clone(),
-    };
+    let offered = Platform::of(&import.config);
     let host = Platform::host();
     // Another architecture may be wanted, for emulation; another kernel cannot.
     let refused = match platform {
@@ -92,8 +103,13 @@ pub(crate) fn bring(
 }
 
 /// The uncompressed digests of a config's layers, as many as the manifest has layers.
-fn diff_ids(source: &Source, config: &ImageConfiguration, layers: usize, what: &str) -> Result<Vec<Digest>> {
-    let limit = source.limits().layers;
+pub(crate) fn diff_ids(
+    limits: &Limits,
+    config: &ImageConfiguration,
+    layers: usize,
+    what: &str,
+) -> Result<Vec<Digest>> {
+    let limit = limits.layers;
     if layers > limit {
         return Err(Error::Limit {
             what: format!("the number of layers ({layers})"),
@@ -108,7 +124,7 @@ fn diff_ids(source: &Source, config: &ImageConfiguration, layers: usize, what: &
     listed.iter().map(|id| id.parse()).collect()
 }
 
-fn parse_config(bytes: &[u8], digest: &Digest) -> Result<(ImageConfiguration, String)> {
+pub(crate) fn parse_config(bytes: &[u8], digest: &Digest) -> Result<(ImageConfiguration, String)> {
     let what = format!("image config {digest}");
     let config = document::parse_config(bytes, &what)?;
     Ok((config, what))

@@ -4,13 +4,11 @@ use super::{Import, diff_ids, docker, parse_config};
 use crate::content::StagedBlob;
 use crate::digest::clip;
 use crate::document::{self, Descriptor, Document, IMAGE_NAME, Manifest, REF_NAME};
+use crate::index::{self, NESTING};
 use crate::platform::Platform;
 use crate::reference::Reference;
 use crate::source::Source;
 use crate::{Error, Result};
-
-/// Indexes within indexes. A document cannot contain its own digest, but a chain of them could be long.
-const NESTING: usize = 4;
 
 /// A manifest and the names that the layout gives it.
 #[derive(Debug)]
@@ -72,7 +70,7 @@ pub(super) fn bring(source: &mut Source, candidate: Candidate) -> Result<Import>
     let config_blob = source.layout_blob(&manifest.config.digest, manifest.config.size, "image config")?;
     let config_bytes = config_blob.read(limit, "the image config")?;
     let (config, what) = parse_config(&config_bytes, &manifest.config.digest)?;
-    let diff_ids = diff_ids(source, &config, manifest.layers.len(), &what)?;
+    let diff_ids = diff_ids(source.limits(), &config, manifest.layers.len(), &what)?;
     let mut layers = Vec::with_capacity(manifest.layers.len());
     for layer in &manifest.layers {
         document::check_layer_type(layer)?;
@@ -96,9 +94,15 @@ fn check_layout_version(source: &mut Source) -> Result<()> {
     Err(Error::document("oci-layout", format!("version {:?} is unknown", clip(&layout.image_layout_version))))
 }
 
+/// containerd's whole name if there is one. Tools that do not know it (umoci) copy it to tags of their own, so a tag that
+/// differs is the newer word.
 fn name_of(descriptor: &Descriptor) -> Result<Option<Reference>> {
-    let name = descriptor.annotation(IMAGE_NAME).or_else(|| descriptor.annotation(REF_NAME));
-    name.filter(|name| !name.is_empty()).map(str::parse).transpose()
+    let annotation = |key| descriptor.annotation(key).filter(|text| !text.is_empty());
+    let tag = annotation(REF_NAME);
+    let Some(whole) = annotation(IMAGE_NAME) else { return tag.map(str::parse).transpose() };
+    let whole: Reference = whole.parse()?;
+    let tagged = tag.and_then(|tag| format!("{}:{tag}", whole.repository()).parse().ok());
+    Ok(Some(tagged.filter(|_| whole.digest().is_none()).unwrap_or(whole)))
 }
 
 /// Several nameless manifests which all name a platform are one image, as some tools write it.
@@ -120,27 +124,8 @@ fn merge_platforms(
 fn choose(descriptors: Vec<Descriptor>, platform: Option<&Platform>) -> Result<Descriptor> {
     let host = Platform::host();
     let wanted = platform.unwrap_or(&host);
-    let available: Vec<String> = descriptors
-        .iter()
-        .map(|descriptor| descriptor.platform.as_ref().map_or("unknown".to_owned(), ToString::to_string))
-        .collect();
-    let alone = descriptors.len() == 1 && platform.is_none();
-    descriptors
-        .into_iter()
-        .filter_map(|descriptor| {
-            let rank = match &descriptor.platform {
-                Some(offered) => wanted.rank(offered).or(alone.then_some(u8::MAX))?,
-                // It may still say so in its config.
-                None => u8::MAX - 1,
-            };
-            Some((rank, descriptor))
-        })
-        .min_by_key(|(rank, _)| *rank)
-        .map(|(_, descriptor)| descriptor)
-        .ok_or_else(|| Error::NoPlatform {
-            wanted: wanted.to_string(),
-            available: if available.is_empty() { "none".to_owned() } else { available.join(", ") },
-        })
+    index::choose(descriptors, wanted, platform.is_none())
+        .map_err(|available| Error::NoPlatform { wanted: wanted.to_string(), available })
 }
 
 /// Goes from an index to the manifest that suits best.

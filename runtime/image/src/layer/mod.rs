@@ -1,7 +1,7 @@
 //! Layers: tar streams turned into directories that overlayfs stacks.
 //!
-//! [`LayerStore::unpack`] brings all layers of an image to disk at once, several in parallel, each into a temporary
-//! directory; [`Unpacked::commit`] gives them their names when all of them are whole and verified.
+//! [`Unpacking::run`] brings all layers of an image to disk at once, several in parallel, each into a temporary
+//! directory; [`Unpacking::commit`] gives whole and verified ones their names.
 
 mod data;
 mod device;
@@ -9,6 +9,7 @@ mod extract;
 mod fs;
 mod metadata;
 mod path;
+mod slots;
 mod store;
 mod stream;
 mod tree;
@@ -22,7 +23,7 @@ use crate::tar::TarError;
 
 pub(crate) use self::store::{LayerInfo, LayerStore};
 pub(crate) use self::stream::decompress;
-pub(crate) use self::unpack::{Event, Job, Unpacked};
+pub(crate) use self::unpack::{Blob, Event, Job, Unpacking};
 
 /// Why an entry is not accepted, as the end of a sentence about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

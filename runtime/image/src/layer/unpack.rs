@@ -1,4 +1,4 @@
-//! Unpacks all layers of an image, several at a time.
+//! Unpacks all layers of an image, several at a time, from blobs that may still be on their way.
 //!
 //! First the layers that are missing are claimed, strictly from the bottom up, so that processes which want the same
 //! ones cannot wait for each other in a circle; one that finds a layer being made by another waits for it and takes its
@@ -8,24 +8,29 @@
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::Sender;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
 
 use super::extract::{Extracted, extract};
 use super::metadata;
+use super::slots::{Fresh, Nameless, Ready, Slot, Slots};
 use super::store::{LayerInfo, LayerStore, write_info};
 use super::stream::{self, TooLong};
+use super::tree::Lower;
 use crate::digest::Digest;
+use crate::growing::{Growing, Outcome};
 use crate::tar::TarReader;
 use crate::temporary::{NamedLock, TemporaryDirectory};
 use crate::{Error, LayerError, Limits, Result};
 
 /// Bytes of a compressed layer between two events.
 const EVENT_BYTES: u64 = 1 << 20;
+/// Time between two looks at a layer that another process makes.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// One layer to unpack.
 #[derive(Clone, Debug)]
@@ -33,9 +38,16 @@ pub(crate) struct Job {
     pub(crate) chain: Digest,
     /// What its uncompressed tar must hash to.
     pub(crate) diff_id: Digest,
-    /// Its blob, which was verified.
-    pub(crate) blob: PathBuf,
+    pub(crate) blob: Blob,
     pub(crate) size: u64,
+}
+
+/// Where a layer's content is.
+#[derive(Clone, Debug)]
+pub(crate) enum Blob {
+    /// Whole and verified.
+    File(PathBuf),
+    Growing(Arc<Growing>),
 }
 
 /// How far a layer is, by its place in the image.
@@ -45,294 +57,252 @@ pub(crate) enum Event {
     Done { layer: usize },
 }
 
-/// Layers on disk, the new ones still without their names.
+/// Hears of events, from several threads.
+pub(crate) type Events<'a> = dyn Fn(Event) + Sync + 'a;
+
+/// The unpacking of one image's layers.
 #[derive(Debug)]
-pub(crate) struct Unpacked {
+pub(crate) struct Unpacking<'a> {
     store: LayerStore,
-    layers: Vec<Prepared>,
-}
-
-#[derive(Debug)]
-struct Prepared {
-    chain: Digest,
-    info: LayerInfo,
-    /// `None` if the layer was there already. Dropped before the lock.
-    fresh: Option<Fresh>,
-}
-
-#[derive(Debug)]
-struct Fresh {
-    directory: TemporaryDirectory,
-    has_root: bool,
-    _lock: NamedLock,
+    jobs: &'a [Job],
+    slots: Slots,
 }
 
 impl LayerStore {
-    /// Unpacks the layers of `jobs` (bottom first) that are not there yet.
+    /// Prepares to unpack the layers of `jobs`, bottom first.
+    pub(crate) fn unpacking<'a>(&self, jobs: &'a [Job]) -> Unpacking<'a> {
+        Unpacking { store: self.clone(), jobs, slots: Slots::new(jobs.len()) }
+    }
+}
+
+impl Unpacking<'_> {
+    /// Unpacks the layers that are not there yet.
     ///
     /// # Errors
-    /// That of the lowest layer that failed; nothing is left behind then.
-    pub(crate) fn unpack(&self, jobs: &[Job], limits: &Limits, events: &Sender<Event>) -> Result<Unpacked> {
-        let shared = Shared { slots: Mutex::new(Vec::with_capacity(jobs.len())), changed: Condvar::new() };
-        for job in jobs {
-            let slot = self.claim(job)?;
-            shared.slots().push(slot);
-        }
+    /// That of the lowest layer that failed.
+    pub(crate) fn run(&self, limits: &Limits, events: &Events<'_>) -> Result<()> {
+        self.claim()?;
         let next = AtomicUsize::new(0);
-        let workers = std::thread::available_parallelism().map_or(1, usize::from).min(jobs.len());
+        let workers = std::thread::available_parallelism().map_or(1, usize::from).min(self.jobs.len());
         std::thread::scope(|scope| {
             for _ in 0..workers {
-                let (shared, next, events) = (&shared, &next, events.clone());
-                scope.spawn(move || {
+                scope.spawn(|| {
                     loop {
                         let index = next.fetch_add(1, Ordering::Relaxed);
-                        let Some(job) = jobs.get(index) else { return };
-                        if let Some(lock) = shared.take_claim(index) {
-                            shared.finish(index, self.prepare(job, index, lock, shared, limits, &events));
+                        let Some(job) = self.jobs.get(index) else { return };
+                        if let Some(lock) = self.slots.take_claim(index) {
+                            let made = self.make(job, index, lock, limits, events);
+                            self.slots.set(index, made.map_or_else(Slot::Failed, Slot::Ready));
                         }
-                        let _ = events.send(Event::Done { layer: index });
+                        if self.slots.is_ready(index) {
+                            events(Event::Done { layer: index });
+                        }
                     }
                 });
             }
         });
-        let unpacked = Unpacked { store: self.clone(), layers: shared.into_layers()? };
-        unpacked.inherit_roots()?;
-        Ok(unpacked)
+        self.slots.failure()
     }
 
-    /// Finds the layer, or the right to make it.
-    fn claim(&self, job: &Job) -> Result<Slot> {
-        let present = || -> Result<Option<Slot>> {
-            let Some(info) = self.info(&job.chain)? else { return Ok(None) };
-            let prepared = Prepared { chain: job.chain.clone(), info, fresh: None };
-            Ok(Some(Slot::Ready { prepared, diff: open_directory(&self.diff(&job.chain))? }))
-        };
-        if let Some(slot) = present()? {
-            return Ok(slot);
+    /// Ends it early, from another thread. What was made and has no name goes.
+    pub(crate) fn cancel(&self) {
+        self.slots.cancel();
+    }
+
+    /// Facts about the layers, bottom first; all of them after [`Unpacking::run`] succeeded.
+    pub(crate) fn infos(&self) -> Vec<LayerInfo> {
+        self.slots.infos()
+    }
+
+    /// Takes the new layers that have only whole ones below: with their data durable they can be named. May be called while
+    /// others are in the making.
+    pub(crate) fn whole(&self) -> Result<Vec<Nameless>> {
+        let nameless = self.slots.take_fresh();
+        for layer in nameless.iter().filter(|layer| !layer.fresh.has_root) {
+            inherit_root(layer.below.as_deref(), &layer.diff)
+                .map_err(|errno| Error::file("set the attributes of", layer.fresh.directory.path(), errno))?;
         }
-        let lock = NamedLock::acquire(&self.temporary(), job.chain.hex())?;
-        // Somebody else may have made it while this process waited.
-        Ok(present()?.unwrap_or(Slot::Claimed(lock)))
+        Ok(nameless)
     }
 
-    fn prepare(
-        &self,
-        job: &Job,
-        index: usize,
-        lock: NamedLock,
-        shared: &Shared,
-        limits: &Limits,
-        events: &Sender<Event>,
-    ) -> Result<(Prepared, Arc<OwnedFd>)> {
-        let directory = TemporaryDirectory::create(&self.temporary())?;
-        let diff = directory.path().join("diff");
-        let mode = Mode::from_raw_mode(0o755);
-        rustix::fs::mkdir(&diff, mode).map_err(|errno| Error::file("create", &diff, errno))?;
-        let open = open_directory(&diff)?;
-        rustix::fs::fchmod(&open, mode).map_err(|errno| Error::file("set the mode of", &diff, errno))?;
-        let top = open.try_clone().map_err(|error| Error::file("open", &diff, error))?;
-        let extracted =
-            write_layer(job, index, top, shared, limits, events).map_err(|error| layer_error(job, error))?;
-        let info =
-            LayerInfo { diff_id: job.diff_id.clone(), size: extracted.size, entries: extracted.entries };
-        write_info(directory.path(), &info)?;
-        let fresh = Fresh { directory, has_root: extracted.has_root, _lock: lock };
-        Ok((Prepared { chain: job.chain.clone(), info, fresh: Some(fresh) }, open))
-    }
-}
-
-/// Decompresses, hashes and writes one layer.
-fn write_layer(
-    job: &Job,
-    index: usize,
-    top: OwnedFd,
-    shared: &Shared,
-    limits: &Limits,
-    events: &Sender<Event>,
-) -> std::result::Result<Extracted, LayerError> {
-    let file = File::open(&job.blob).map_err(LayerError::Read)?;
-    let source = Counting { file, layer: index, bytes: 0, reported: 0, events: events.clone() };
-    let by_ratio = job.size.saturating_mul(limits.ratio).max(limits.ratio_floor);
-    let limit = by_ratio.min(limits.layer);
-    let bomb = |error| match error {
-        LayerError::Read(error)
-            if error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<TooLong>) =>
-        {
-            let limit = if limit == limits.layer {
-                format!("{limit} bytes")
-            } else {
-                format!("{limit} bytes, {} times its compressed size", limits.ratio)
-            };
-            LayerError::Bomb { limit }
+    /// Gives layers their names.
+    pub(crate) fn name(&self, layers: Vec<Nameless>) -> Result<()> {
+        if layers.is_empty() {
+            return Ok(());
         }
-        other => other,
-    };
-    let lower = || shared.wait_below(index);
-    std::thread::scope(|scope| {
-        let (chunks, spare, stream) = stream::channel(limit);
-        scope.spawn(move || stream::produce(BufReader::with_capacity(128 << 10, source), &chunks, &spare));
-        let mut tar = TarReader::new(stream, limits.entries);
-        let extracted = extract(&mut tar, top, &lower, limits.layer).map_err(bomb)?;
-        let actual = tar.into_inner().finish().map_err(bomb)?;
-        if actual != job.diff_id {
-            return Err(LayerError::DiffId { expected: job.diff_id.clone(), actual });
-        }
-        Ok(extracted)
-    })
-}
-
-impl Unpacked {
-    /// Facts about the layers, bottom first.
-    pub(crate) fn infos(&self) -> impl Iterator<Item = &LayerInfo> {
-        self.layers.iter().map(|layer| &layer.info)
-    }
-
-    /// Gives the new layers their names. The caller has made their data durable.
-    pub(crate) fn commit(self) -> Result<()> {
-        for layer in &self.layers {
-            if let Some(fresh) = &layer.fresh {
-                let path = self.store.directory(&layer.chain);
-                std::fs::rename(fresh.directory.path(), &path)
-                    .map_err(|error| Error::file("create", &path, error))?;
-            }
+        for layer in layers {
+            let Some(job) = self.jobs.get(layer.index) else { continue };
+            let path = self.store.directory(&job.chain);
+            std::fs::rename(layer.fresh.directory.path(), &path)
+                .map_err(|error| Error::file("create", &path, error))?;
         }
         let root = self.store.root();
-        open_directory(root)
-            .and_then(|root_fd| rustix::fs::fsync(&root_fd).map_err(|errno| Error::file("sync", root, errno)))
+        let open = open_directory(root)?;
+        rustix::fs::fsync(&open).map_err(|errno| Error::file("sync", root, errno))
     }
 
-    /// overlayfs shows the root directory of the top-most layer: a layer whose archive says nothing about the root gets
-    /// the owner and mode of the one below.
-    fn inherit_roots(&self) -> Result<()> {
-        for pair in self.layers.windows(2) {
-            let [below, layer] = pair else { continue };
-            let Some(fresh) = layer.fresh.as_ref().filter(|fresh| !fresh.has_root) else { continue };
-            let from = open_directory(&self.diff(below))?;
-            let to_path = fresh.directory.path().join("diff");
-            let to = open_directory(&to_path)?;
-            metadata::read(from.as_fd())
-                .and_then(|metadata| metadata.apply(to.as_fd()))
-                .map_err(|errno| Error::file("set the attributes of", &to_path, errno))?;
+    /// For each layer finds it, or the right to make it.
+    fn claim(&self) -> Result<()> {
+        for (index, job) in self.jobs.iter().enumerate() {
+            if let Some(ready) = self.present(job)? {
+                self.slots.set(index, Slot::Ready(ready));
+                continue;
+            }
+            let wait = || {
+                if self.slots.pause(PAUSE) { Ok(()) } else { Err(layer_error(job, LayerError::Cancelled)) }
+            };
+            let lock = NamedLock::acquire(&self.store.temporary(), job.chain.hex(), wait)?;
+            // Somebody else may have made it while this process waited.
+            let slot = self.present(job)?.map_or(Slot::Claimed(lock), Slot::Ready);
+            self.slots.set(index, slot);
         }
         Ok(())
     }
 
-    fn diff(&self, layer: &Prepared) -> PathBuf {
-        match &layer.fresh {
-            Some(fresh) => fresh.directory.path().join("diff"),
-            None => self.store.diff(&layer.chain),
-        }
-    }
-}
-
-enum Slot {
-    /// To be made by the worker that comes to it.
-    Claimed(NamedLock),
-    Working,
-    Ready {
-        prepared: Prepared,
-        diff: Arc<OwnedFd>,
-    },
-    Failed(Error),
-}
-
-struct Shared {
-    slots: Mutex<Vec<Slot>>,
-    changed: Condvar,
-}
-
-impl Shared {
-    fn slots(&self) -> MutexGuard<'_, Vec<Slot>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    fn present(&self, job: &Job) -> Result<Option<Ready>> {
+        let Some(info) = self.store.info(&job.chain)? else { return Ok(None) };
+        let diff = open_directory(&self.store.diff(&job.chain))?;
+        Ok(Some(Ready { info, diff, fresh: None }))
     }
 
-    /// The right to make a layer, unless it is there or it is of no use any more.
-    fn take_claim(&self, index: usize) -> Option<NamedLock> {
-        let mut slots = self.slots();
-        if slots.iter().any(|slot| matches!(slot, Slot::Failed(_))) {
-            return None;
-        }
-        let slot = slots.get_mut(index)?;
-        match std::mem::replace(slot, Slot::Working) {
-            Slot::Claimed(lock) => Some(lock),
-            other => {
-                *slot = other;
-                None
-            }
-        }
-    }
-
-    fn finish(&self, index: usize, result: Result<(Prepared, Arc<OwnedFd>)>) {
-        if let Some(slot) = self.slots().get_mut(index) {
-            *slot = match result {
-                Ok((prepared, diff)) => Slot::Ready { prepared, diff },
-                Err(error) => Slot::Failed(error),
-            };
-        }
-        self.changed.notify_all();
-    }
-
-    /// All layers, or the failure that was not caused by another one.
-    fn into_layers(self) -> Result<Vec<Prepared>> {
-        let mut layers = Vec::new();
-        let mut failure = None;
-        for slot in self.slots.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            match slot {
-                Slot::Ready { prepared, .. } => layers.push(prepared),
-                Slot::Failed(Error::Layer { source: LayerError::Cancelled, .. })
-                | Slot::Claimed(_)
-                | Slot::Working => {}
-                Slot::Failed(error) => failure = failure.or(Some(error)),
-            }
-        }
-        failure.map_or(Ok(layers), Err)
-    }
-
-    /// The directories of all layers below `index`, top-most first, when all of them are there.
-    fn wait_below(&self, index: usize) -> std::result::Result<Vec<Arc<OwnedFd>>, LayerError> {
-        let mut slots = self.slots();
+    fn make(
+        &self,
+        job: &Job,
+        index: usize,
+        lock: NamedLock,
+        limits: &Limits,
+        events: &Events<'_>,
+    ) -> Result<Ready> {
         loop {
-            let mut below = Vec::with_capacity(index);
-            for slot in slots.iter().take(index).rev() {
-                match slot {
-                    Slot::Ready { diff, .. } => below.push(Arc::clone(diff)),
-                    Slot::Failed(_) | Slot::Claimed(_) | Slot::Working => {}
+            let directory = TemporaryDirectory::create(&self.store.temporary())?;
+            let diff = directory.path().join("diff");
+            let mode = Mode::from_raw_mode(0o755);
+            rustix::fs::mkdir(&diff, mode).map_err(|errno| Error::file("create", &diff, errno))?;
+            let open = open_directory(&diff)?;
+            rustix::fs::fchmod(&open, mode).map_err(|errno| Error::file("set the mode of", &diff, errno))?;
+            let top = open.try_clone().map_err(|error| Error::file("open", &diff, error))?;
+            let write = Write { job, top, lower: &|| self.slots.wait_below(index), limits, index, events };
+            let Some(extracted) = write.from_blob().map_err(|error| layer_error(job, error))? else {
+                continue;
+            };
+            let info =
+                LayerInfo { diff_id: job.diff_id.clone(), size: extracted.size, entries: extracted.entries };
+            write_info(directory.path(), &info)?;
+            let fresh = Fresh { directory, has_root: extracted.has_root, _lock: lock };
+            return Ok(Ready { info, diff: open, fresh: Some(fresh) });
+        }
+    }
+}
+
+/// One attempt to write a layer.
+struct Write<'a> {
+    job: &'a Job,
+    top: OwnedFd,
+    lower: &'a Lower<'a>,
+    limits: &'a Limits,
+    index: usize,
+    events: &'a Events<'a>,
+}
+
+impl Write<'_> {
+    /// `None` if the blob turned out wrong and comes again.
+    fn from_blob(self) -> std::result::Result<Option<Extracted>, LayerError> {
+        let growing = match &self.job.blob {
+            Blob::File(path) => {
+                let file = File::open(path).map_err(LayerError::Read)?;
+                return self.from_reader(file, || {}).map(Some);
+            }
+            Blob::Growing(growing) => growing,
+        };
+        let Some(reader) = growing.reader() else { return Err(LayerError::Cancelled) };
+        let (round, abandon) = (reader.round(), reader.abandon());
+        match self.from_reader(reader, move || abandon.abandon()) {
+            Ok(extracted) => Ok(Some(extracted)),
+            // Wrong bytes may look like a wrong layer: whether they were wrong is known when all of them are here.
+            Err(error @ (LayerError::Format(_) | LayerError::Read(_) | LayerError::DiffId { .. })) => {
+                match growing.outcome(round) {
+                    Outcome::Verified => Err(error),
+                    Outcome::Again => Ok(None),
+                    Outcome::Failed => Err(LayerError::Cancelled),
                 }
             }
-            // After a failure, wherever it was, layers below may stay unmade.
-            if slots.iter().any(|slot| matches!(slot, Slot::Failed(_))) {
-                return Err(LayerError::Cancelled);
-            }
-            if below.len() == index {
-                return Ok(below);
-            }
-            slots = self.changed.wait(slots).unwrap_or_else(PoisonError::into_inner);
+            Err(error) => Err(error),
         }
     }
+
+    /// Decompresses, hashes and writes; `abandon` ends a reader that waits.
+    fn from_reader(
+        self,
+        reader: impl Read + Send,
+        abandon: impl Fn(),
+    ) -> std::result::Result<Extracted, LayerError> {
+        let Self { job, top, lower, limits, index, events } = self;
+        let source = Counting { reader, layer: index, bytes: 0, reported: 0, events };
+        let by_ratio = job.size.saturating_mul(limits.ratio).max(limits.ratio_floor);
+        let limit = by_ratio.min(limits.layer);
+        let bomb = |error| match error {
+            LayerError::Read(error)
+                if error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<TooLong>) =>
+            {
+                let limit = if limit == limits.layer {
+                    format!("{limit} bytes")
+                } else {
+                    format!("{limit} bytes, {} times its compressed size", limits.ratio)
+                };
+                LayerError::Bomb { limit }
+            }
+            other => other,
+        };
+        std::thread::scope(|scope| {
+            let (chunks, spare, stream) = stream::channel(limit);
+            scope
+                .spawn(move || stream::produce(BufReader::with_capacity(128 << 10, source), &chunks, &spare));
+            let written = (|| {
+                let mut tar = TarReader::new(stream, limits.entries);
+                let extracted = extract(&mut tar, top, lower, limits.layer).map_err(bomb)?;
+                let actual = tar.into_inner().finish().map_err(bomb)?;
+                if actual != job.diff_id {
+                    return Err(LayerError::DiffId { expected: job.diff_id.clone(), actual });
+                }
+                Ok(extracted)
+            })();
+            if written.is_err() {
+                abandon();
+            }
+            written
+        })
+    }
+}
+
+/// overlayfs shows the root directory of the top-most layer: a layer whose archive says nothing about the root gets the
+/// owner and mode of the one below.
+fn inherit_root(below: Option<&OwnedFd>, layer: &OwnedFd) -> rustix::io::Result<()> {
+    let Some(below) = below else { return Ok(()) };
+    metadata::read(below.as_fd())?.apply(layer.as_fd())
 }
 
 /// Reports how much of a blob was read.
-struct Counting {
-    file: File,
+struct Counting<'a, R> {
+    reader: R,
     layer: usize,
     bytes: u64,
     reported: u64,
-    events: Sender<Event>,
+    events: &'a Events<'a>,
 }
 
-impl Read for Counting {
+impl<R: Read> Read for Counting<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.file.read(buffer)?;
+        let count = self.reader.read(buffer)?;
         self.bytes += count as u64;
         if self.bytes - self.reported >= EVENT_BYTES || count == 0 {
             self.reported = self.bytes;
-            let _ = self.events.send(Event::Read { layer: self.layer, bytes: self.bytes });
+            (self.events)(Event::Read { layer: self.layer, bytes: self.bytes });
         }
         Ok(count)
     }
 }
 
-fn open_directory(path: &std::path::Path) -> Result<Arc<OwnedFd>> {
+fn open_directory(path: &Path) -> Result<Arc<OwnedFd>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::open(path, flags, Mode::empty())
         .map(Arc::new)

@@ -68,6 +68,10 @@ impl Source {
         Ok(Self { kind, staging, limits: limits.clone(), name })
     }
 
+    pub(crate) fn is_directory(&self) -> bool {
+        matches!(self.kind, Kind::Directory(_))
+    }
+
     /// A JSON document; `None` if there is no such member.
     pub(crate) fn document(&mut self, path: &str) -> Result<Option<Vec<u8>>> {
         let limit = self.limits.document;

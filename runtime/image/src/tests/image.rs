@@ -6,7 +6,7 @@ use std::path::Path;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::{Digest, Error, Input, LayerError, LoadOptions, Loaded, SCHEMA, Store};
+use crate::{Digest, Error, Input, LayerError, LoadOptions, Loaded, SCHEMA, SCHEMA_REPOSITORIES, Store};
 
 pub(super) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(super) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -27,6 +27,7 @@ impl Setup {
         let conn = Connection::open(root.path().join("state.db")).unwrap();
         conn.execute_batch("PRAGMA synchronous = OFF").unwrap();
         conn.execute_batch(SCHEMA).unwrap();
+        conn.execute_batch(SCHEMA_REPOSITORIES).unwrap();
         Self { root, store, conn }
     }
 

@@ -34,6 +34,20 @@ fn an_oci_archive_becomes_an_image() {
 }
 
 #[test]
+fn a_tag_beside_containerds_name_is_the_newer_word() {
+    let setup = Setup::new();
+    let mut layout = Layout::new();
+    for (tag, file) in [("v1", "one"), ("v2", "two"), ("host/other:v3", "three")] {
+        let mut descriptor = layout.manifest(&[layer(file)], "amd64");
+        descriptor["annotations"] =
+            json!({ "io.containerd.image.name": "host/app:v1", "org.opencontainers.image.ref.name": tag });
+        layout.list("", descriptor);
+    }
+    let loaded = setup.load(&layout.tar()).unwrap();
+    assert_eq!(names(&loaded), ["host/app:v1", "host/app:v2"], "one name, one image");
+}
+
+#[test]
 fn every_compression_of_archive_and_layer_gives_the_same_layer() {
     for (name, compress) in [
         ("gzip", (|data| gzip(data)) as fn(&[u8]) -> Vec<u8>),
@@ -296,17 +310,18 @@ fn removed_images_leave_what_others_and_containers_use() {
     setup.load(&Layout::new().image("two", &[base.clone(), two]).tar()).unwrap();
     let image = |name| setup.store.resolve(&setup.conn, name).unwrap();
     let (first, second) = (image("one"), image("two"));
-    let none = std::collections::HashSet::new();
-    assert_eq!(setup.store.collect_garbage(&setup.conn, &none).unwrap(), crate::Collected::default());
+    assert_eq!(setup.store.collect_garbage(&setup.conn).unwrap(), crate::Collected::default());
 
-    setup.store.remove(&setup.conn, &first.manifest).unwrap();
-    let container = std::collections::HashSet::from([first.chain_ids[1].clone()]);
-    let collected = setup.store.collect_garbage(&setup.conn, &container).unwrap();
+    assert!(crate::database::remove(&setup.conn, &first.manifest).unwrap());
+    crate::database::keep_layers(&setup.conn, "container", &first.chain_ids).unwrap();
+    let collected = setup.store.collect_garbage(&setup.conn).unwrap();
     assert_eq!((collected.blobs.len(), collected.layers.len()), (3, 0));
     assert!(first.layer_dirs[1].exists());
-    let collected = setup.store.collect_garbage(&setup.conn, &none).unwrap();
+    crate::database::forget_containers(&setup.conn, &std::collections::HashSet::new()).unwrap();
+    let collected = setup.store.collect_garbage(&setup.conn).unwrap();
     assert_eq!(collected.layers, [first.chain_ids[1].clone()]);
+    assert_eq!(collected.layer_bytes, 3);
     assert!(!first.layer_dirs[1].exists() && second.layer_dirs.iter().all(|path| path.exists()));
     setup.store.verify(&setup.conn, &second).unwrap();
-    assert!(matches!(setup.store.remove(&setup.conn, &first.manifest), Err(Error::NoSuchImage(_))));
+    assert!(!crate::database::remove(&setup.conn, &first.manifest).unwrap());
 }

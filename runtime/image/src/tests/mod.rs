@@ -1,7 +1,15 @@
 //! The store from end to end: images made here, and hostile ones.
 
+mod check;
 mod concurrent;
+mod facts;
 mod hostile;
 mod image;
 mod layers;
 mod load;
+mod pull;
+mod push;
+mod registry;
+mod removal;
+mod rootfs;
+mod save;

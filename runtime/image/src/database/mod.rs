@@ -2,13 +2,27 @@
 //!
 //! All functions work on the caller's connection, so that they can be part of its transactions.
 
+mod list;
+mod names;
+mod repositories;
+
+use std::collections::HashSet;
+
 use oci_spec::image::ImageConfiguration;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::digest::Digest;
 use crate::layer::LayerInfo;
-use crate::reference::Reference;
 use crate::{Error, Result, document, time};
+
+pub use self::list::ListedImage;
+pub(crate) use self::list::list;
+pub(crate) use self::names::{
+    by_id, by_manifest, by_name, last_tagged, manifests_of, names, names_in, remove_name, set_name,
+};
+pub(crate) use self::repositories::{
+    add_digest, add_source, digests, forget_sources, remove_digest, sources,
+};
 
 /// The tables of images. Running it on a database that has them changes nothing.
 ///
@@ -48,6 +62,33 @@ CREATE TABLE IF NOT EXISTS image_layers (
 CREATE INDEX IF NOT EXISTS image_layers_by_chain ON image_layers (chain_id);
 ";
 
+/// What [`SCHEMA`] lacks for registries and for the removal of images; the migration after it.
+///
+/// `image_digests` are names by digest, as a registry calls an image. `blob_sources` tell a push where it may mount a
+/// blob from. `container_layers` are those that containers stand on whose image was removed by force.
+pub const SCHEMA_REPOSITORIES: &str = "
+CREATE TABLE IF NOT EXISTS image_digests (
+    repository TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    manifest TEXT NOT NULL REFERENCES images (manifest),
+    updated INTEGER NOT NULL,
+    PRIMARY KEY (repository, digest)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS image_digests_by_manifest ON image_digests (manifest);
+CREATE TABLE IF NOT EXISTS blob_sources (
+    blob TEXT NOT NULL,
+    registry TEXT NOT NULL,
+    repository TEXT NOT NULL,
+    updated INTEGER NOT NULL,
+    PRIMARY KEY (blob, registry, repository)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS container_layers (
+    container TEXT NOT NULL,
+    chain_id TEXT NOT NULL,
+    PRIMARY KEY (container, chain_id)
+) STRICT, WITHOUT ROWID;
+";
+
 /// An image as its row has it.
 #[derive(Debug)]
 pub(crate) struct Record {
@@ -65,19 +106,6 @@ pub(crate) struct LayerRecord<'a> {
     pub(crate) info: &'a LayerInfo,
     pub(crate) blob: &'a Digest,
     pub(crate) blob_size: u64,
-}
-
-/// One line of the table of images: a name, or an image without names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListedImage {
-    /// `None` for a dangling image.
-    pub reference: Option<Reference>,
-    pub id: Digest,
-    pub manifest: Digest,
-    /// Seconds since 1970, if the image says so.
-    pub created: Option<i64>,
-    /// Bytes of the files of all layers.
-    pub size: u64,
 }
 
 const COLUMNS: &str = "images.manifest, images.id, images.config, images.created, images.size";
@@ -151,115 +179,79 @@ pub(crate) fn insert(conn: &Connection, image: &Record, layers: &[LayerRecord<'_
     Ok(())
 }
 
-/// Points a name at an image and returns the one that it pointed at before, if another.
-pub(crate) fn set_name(conn: &Connection, name: &Reference, manifest: &Digest) -> Result<Option<Digest>> {
-    let before: Option<Digest> = conn
-        .prepare_cached("SELECT manifest FROM image_names WHERE reference = ?1")?
-        .query_row([name.to_string()], |row| column(row, 0))
-        .optional()?;
-    conn.prepare_cached(
-        "INSERT INTO image_names (reference, repository, manifest, updated) VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT (reference) DO UPDATE SET manifest = ?3, updated = ?4",
-    )?
-    .execute(params![name.to_string(), name.repository(), manifest.to_string(), time::now()])?;
-    Ok(before.filter(|before| before != manifest))
+/// A layer of an image, with where its content is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StoredLayer {
+    pub(crate) chain: Digest,
+    pub(crate) diff_id: Digest,
+    /// Bytes of its files.
+    pub(crate) size: u64,
+    pub(crate) blob: Digest,
+    pub(crate) blob_size: u64,
 }
 
-pub(crate) fn by_name(conn: &Connection, name: &Reference) -> Result<Option<Record>> {
-    let sql = format!("SELECT {COLUMNS} FROM image_names JOIN images USING (manifest) WHERE reference = ?1");
-    Ok(conn.prepare_cached(&sql)?.query_row([name.to_string()], Record::from_row).optional()?)
-}
-
-/// An image of a repository by its manifest's digest.
-pub(crate) fn by_manifest(conn: &Connection, repository: &str, manifest: &Digest) -> Result<Option<Record>> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM images WHERE manifest = ?1
-         AND EXISTS (SELECT 1 FROM image_names WHERE image_names.manifest = ?1 AND repository = ?2)"
-    );
-    Ok(conn
-        .prepare_cached(&sql)?
-        .query_row(params![manifest.to_string(), repository], Record::from_row)
-        .optional()?)
-}
-
-/// An image by its id, its manifest's digest, or the beginning of its id.
-///
-/// # Errors
-/// [`Error::AmbiguousId`] if several ids begin so.
-pub(crate) fn by_id(conn: &Connection, digest: &str) -> Result<Option<Record>> {
-    // After 'f' comes 'g': all ids that begin with the digits are in between.
-    let sql = format!(
-        "SELECT {COLUMNS} FROM images WHERE (id >= ?1 AND id < ?1 || 'g') OR manifest = ?1 ORDER BY loaded DESC"
-    );
-    let mut statement = conn.prepare_cached(&sql)?;
-    let mut rows = statement.query([digest])?;
-    let Some(first) = rows.next()?.map(Record::from_row).transpose()? else { return Ok(None) };
-    while let Some(row) = rows.next()? {
-        let id: Digest = column(row, 1)?;
-        if id != first.id {
-            return Err(Error::AmbiguousId(digest.trim_start_matches("sha256:").to_owned()));
-        }
-    }
-    Ok(Some(first))
-}
-
-/// The names of an image, sorted.
-pub(crate) fn names(conn: &Connection, manifest: &Digest) -> Result<Vec<Reference>> {
-    let mut statement =
-        conn.prepare_cached("SELECT reference FROM image_names WHERE manifest = ?1 ORDER BY reference")?;
-    let names = statement.query_map([manifest.to_string()], |row| column(row, 0))?;
-    Ok(names.collect::<rusqlite::Result<_>>()?)
+/// An image's layers, bottom first.
+pub(crate) fn layers(conn: &Connection, manifest: &Digest) -> Result<Vec<StoredLayer>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT chain_id, diff_id, size, blob, blob_size FROM image_layers JOIN layers USING (chain_id)
+         WHERE manifest = ?1 ORDER BY position",
+    )?;
+    let layers = statement.query_map([manifest.to_string()], |row| {
+        Ok(StoredLayer {
+            chain: column(row, 0)?,
+            diff_id: column(row, 1)?,
+            size: size(row, 2)?,
+            blob: column(row, 3)?,
+            blob_size: size(row, 4)?,
+        })
+    })?;
+    Ok(layers.collect::<rusqlite::Result<_>>()?)
 }
 
 /// The digests of an image's layers as they are stored, bottom first.
 pub(crate) fn layer_blobs(conn: &Connection, manifest: &Digest) -> Result<Vec<Digest>> {
-    let mut statement =
-        conn.prepare_cached("SELECT blob FROM image_layers WHERE manifest = ?1 ORDER BY position")?;
-    let blobs = statement.query_map([manifest.to_string()], |row| column(row, 0))?;
-    Ok(blobs.collect::<rusqlite::Result<_>>()?)
+    Ok(layers(conn, manifest)?.into_iter().map(|layer| layer.blob).collect())
 }
 
-/// All names and all images without one, the newest image first.
-pub(crate) fn list(conn: &Connection) -> Result<Vec<ListedImage>> {
-    let mut statement = conn.prepare_cached(
-        "SELECT images.manifest, images.id, images.created, images.size, image_names.reference
-         FROM images LEFT JOIN image_names USING (manifest)
-         ORDER BY images.created DESC, image_names.reference, images.manifest",
-    )?;
-    let rows = statement.query_map([], |row| {
-        let reference: Option<String> = row.get(4)?;
-        Ok(ListedImage {
-            manifest: column(row, 0)?,
-            id: column(row, 1)?,
-            created: row.get(2)?,
-            size: size(row, 3)?,
-            reference: reference.map(|_| column(row, 4)).transpose()?,
-        })
-    })?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+/// All images.
+pub(crate) fn records(conn: &Connection) -> Result<Vec<Record>> {
+    let sql = format!("SELECT {COLUMNS} FROM images ORDER BY created DESC, manifest");
+    let mut statement = conn.prepare_cached(&sql)?;
+    let records = statement.query_map([], Record::from_row)?;
+    Ok(records.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Removes a name and returns the image that it pointed at.
-pub(crate) fn remove_name(conn: &Connection, name: &Reference) -> Result<Option<Digest>> {
-    Ok(conn
-        .prepare_cached("DELETE FROM image_names WHERE reference = ?1 RETURNING manifest")?
-        .query_row([name.to_string()], |row| column(row, 0))
-        .optional()?)
+/// An image by its manifest's digest.
+pub(crate) fn get(conn: &Connection, manifest: &Digest) -> Result<Option<Record>> {
+    let sql = format!("SELECT {COLUMNS} FROM images WHERE manifest = ?1");
+    Ok(conn.prepare_cached(&sql)?.query_row([manifest.to_string()], Record::from_row).optional()?)
+}
+
+pub(crate) fn exists(conn: &Connection, manifest: &Digest) -> Result<bool> {
+    Ok(conn.prepare_cached("SELECT 1 FROM images WHERE manifest = ?1")?.exists([manifest.to_string()])?)
+}
+
+/// Replaces the copy of an image's config.
+pub(crate) fn set_config(conn: &Connection, manifest: &Digest, config: &[u8]) -> Result<()> {
+    conn.execute("UPDATE images SET config = ?2 WHERE manifest = ?1", params![manifest.to_string(), config])?;
+    Ok(())
 }
 
 /// Removes an image with its names, and the layers that no image uses any more from the table.
 pub(crate) fn remove(conn: &Connection, manifest: &Digest) -> Result<bool> {
     let manifest = manifest.to_string();
     conn.execute("DELETE FROM image_names WHERE manifest = ?1", [&manifest])?;
+    conn.execute("DELETE FROM image_digests WHERE manifest = ?1", [&manifest])?;
     conn.execute("DELETE FROM image_layers WHERE manifest = ?1", [&manifest])?;
     let removed = conn.execute("DELETE FROM images WHERE manifest = ?1", [&manifest])?;
     conn.execute("DELETE FROM layers WHERE chain_id NOT IN (SELECT chain_id FROM image_layers)", [])?;
     Ok(removed > 0)
 }
 
-/// The hexadecimal parts of all digests that images need: blobs and, by chain id, layers.
+/// The digests that images need: of blobs and, by chain id, of layers; the latter also for containers that outlived
+/// their image.
 pub(crate) fn used(conn: &Connection) -> Result<Used> {
-    let column_of = |sql: &str| -> Result<std::collections::HashSet<Digest>> {
+    let column_of = |sql: &str| -> Result<HashSet<Digest>> {
         let mut statement = conn.prepare(sql)?;
         let found = statement.query_map([], |row| column(row, 0))?;
         Ok(found.collect::<rusqlite::Result<_>>()?)
@@ -268,13 +260,34 @@ pub(crate) fn used(conn: &Connection) -> Result<Used> {
         blobs: column_of(
             "SELECT manifest FROM images UNION SELECT id FROM images UNION SELECT blob FROM image_layers",
         )?,
-        layers: column_of("SELECT chain_id FROM image_layers")?,
+        layers: column_of("SELECT chain_id FROM image_layers UNION SELECT chain_id FROM container_layers")?,
     })
 }
 
-/// What images need of the store.
+/// What must stay in the store.
 #[derive(Debug)]
 pub(crate) struct Used {
-    pub(crate) blobs: std::collections::HashSet<Digest>,
-    pub(crate) layers: std::collections::HashSet<Digest>,
+    pub(crate) blobs: HashSet<Digest>,
+    pub(crate) layers: HashSet<Digest>,
+}
+
+/// Keeps layers for a container whose image goes.
+pub(crate) fn keep_layers(conn: &Connection, container: &str, chains: &[Digest]) -> Result<()> {
+    let mut statement = conn.prepare_cached(
+        "INSERT INTO container_layers (container, chain_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+    )?;
+    for chain in chains {
+        statement.execute(params![container, chain.to_string()])?;
+    }
+    Ok(())
+}
+
+/// Ends the keeping of layers for containers that are not in `alive`.
+pub(crate) fn forget_containers(conn: &Connection, alive: &HashSet<&str>) -> Result<()> {
+    let mut statement = conn.prepare_cached("SELECT DISTINCT container FROM container_layers")?;
+    let kept: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    for container in kept.iter().filter(|container| !alive.contains(container.as_str())) {
+        conn.execute("DELETE FROM container_layers WHERE container = ?1", [container])?;
+    }
+    Ok(())
 }
