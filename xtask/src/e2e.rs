@@ -7,7 +7,7 @@ use std::process::Stdio;
 use anyhow::{Context, Result, bail};
 use xshell::{Shell, cmd};
 
-use crate::{dist, guest, paths, say, suite};
+use crate::{dist, guest, paths, registry, say, suite};
 
 /// Status of tests/lab when its own kernel or QEMU ended before the command: emulated nested virtualization does that
 /// now and then. Says nothing about the tests, whose failures have another status.
@@ -48,6 +48,7 @@ pub(crate) fn fixtures() -> Result<PathBuf> {
 
 /// Runs the tests whose names contain any of `filters` (all without filters); how many passed.
 pub(crate) fn run(filters: &[String]) -> Result<u64> {
+    registry::prepare()?;
     let dist = dist::build()?;
     let fixtures = fixtures()?;
     let sh = Shell::new()?;

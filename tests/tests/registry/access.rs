@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use sandbox_tests::{Output, Running, Sandbox};
 
-use crate::server::{Guard, PASSWORD, Registry, USER, expect_clean, publish, run, skopeo, store};
+use sandbox_tests::registry::{Guard, PASSWORD, Registry, USER, expect_clean, publish, run, skopeo, store};
 
 /// `sandbox` with a configuration file and a docker configuration of its own.
 struct Person {

@@ -6,7 +6,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use rstest::rstest;
 use sandbox_tests::Sandbox;
 
-use crate::server::{Guard, Registry, expect_clean, publish, store};
+use sandbox_tests::registry::{Guard, Registry, expect_clean, publish, store};
 
 /// A file system of a given size, gone with the value.
 struct SmallDisk(tempfile::TempDir);

@@ -5,5 +5,4 @@
 mod access;
 mod broken;
 mod resume;
-mod server;
 mod transfer;

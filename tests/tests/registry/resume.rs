@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use sandbox_tests::{Running, Sandbox};
 
-use crate::server::{Guard, Registry, expect_clean, publish, store};
+use sandbox_tests::registry::{Guard, Registry, expect_clean, publish, store};
 
 /// What the store has of blobs: whole ones with `None`, cut-off ones with their length.
 fn blobs(sandbox: &Sandbox) -> HashMap<String, Option<u64>> {

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use rstest::rstest;
 
-use crate::server::{Guard, Registry, expect_clean, publish, run, skopeo, store};
+use sandbox_tests::registry::{Guard, Registry, expect_clean, publish, run, skopeo, store};
 
 fn raw_manifest(reference: &str) -> String {
     skopeo(&["inspect", "--raw", "--tls-verify=false", &format!("docker://{reference}")])

@@ -6,30 +6,30 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use sandbox_tests::{Output, Sandbox};
+use crate::{Output, Sandbox};
 use tempfile::TempDir;
 
-pub(crate) const USER: &str = "tester";
-pub(crate) const PASSWORD: &str = "correct horse";
+pub const USER: &str = "tester";
+pub const PASSWORD: &str = "correct horse";
 
 /// What stands in front of the blobs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Guard {
+pub struct Guard {
     /// TLS with a certificate of a private authority (`Registry::authority`).
-    pub(crate) tls: bool,
+    pub tls: bool,
     /// Basic authentication with [`USER`] and [`PASSWORD`].
-    pub(crate) password: bool,
+    pub password: bool,
 }
 
 #[derive(Debug)]
-pub(crate) struct Registry {
+pub struct Registry {
     dir: TempDir,
     port: u16,
     process: Option<Child>,
 }
 
 impl Registry {
-    pub(crate) fn start(guard: Guard) -> Self {
+    pub fn start(guard: Guard) -> Self {
         let dir = TempDir::new_in("/var/tmp").unwrap();
         let port = free_port();
         let path = dir.path().display();
@@ -55,16 +55,16 @@ impl Registry {
     }
 
     /// `127.0.0.1:PORT`.
-    pub(crate) fn host(&self) -> String {
+    pub fn host(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
     /// The certificate of the authority that vouches for it.
-    pub(crate) fn authority(&self) -> PathBuf {
+    pub fn authority(&self) -> PathBuf {
         self.dir.path().join("ca.pem")
     }
 
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill().unwrap();
             process.wait().unwrap();
@@ -72,7 +72,7 @@ impl Registry {
     }
 
     /// Starts it again where it was.
-    pub(crate) fn revive(&mut self) {
+    pub fn revive(&mut self) {
         let log = File::options().create(true).append(true).open(self.log()).unwrap();
         let mut command = Command::new("docker-registry");
         command.arg("serve").arg(self.dir.path().join("config.yml")).stdin(Stdio::null());
@@ -86,7 +86,7 @@ impl Registry {
     }
 
     /// Where it keeps its content.
-    pub(crate) fn data(&self) -> PathBuf {
+    pub fn data(&self) -> PathBuf {
         self.dir.path().join("data")
     }
 
@@ -95,7 +95,7 @@ impl Registry {
     }
 
     /// The blobs that were asked for since the last call: digest, status, bytes sent.
-    pub(crate) fn sent_blobs(&self) -> Vec<(String, u16, u64)> {
+    pub fn sent_blobs(&self) -> Vec<(String, u16, u64)> {
         let text = fs::read_to_string(self.log()).unwrap();
         fs::write(self.log(), "").unwrap();
         let mut found = Vec::new();
@@ -138,34 +138,33 @@ fn certificates(dir: &Path) {
 }
 
 /// Runs a command to its end.
-pub(crate) fn run(command: &mut Command) -> Output {
+pub fn run(command: &mut Command) -> Output {
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    sandbox_tests::Running(child.unwrap_or_else(|error| panic!("{command:?}: {error}"))).finish()
+    crate::Running(child.unwrap_or_else(|error| panic!("{command:?}: {error}"))).finish()
 }
 
 /// `skopeo ARGUMENTS`, which must work; its stdout.
-pub(crate) fn skopeo(arguments: &[&str]) -> String {
+pub fn skopeo(arguments: &[&str]) -> String {
     run(Command::new("skopeo").args(arguments)).expect_code(0).stdout
 }
 
 /// Copies a test image into the registry.
-pub(crate) fn publish(registry: &Registry, fixture: &str, name: &str) -> String {
+pub fn publish(registry: &Registry, fixture: &str, name: &str) -> String {
     let reference = format!("{}/{name}", registry.host());
-    let (from, to) =
-        (format!("oci-archive:{}", sandbox_tests::fixture(fixture)), format!("docker://{reference}"));
+    let (from, to) = (format!("oci-archive:{}", crate::fixture(fixture)), format!("docker://{reference}"));
     skopeo(&["copy", "-q", "--dest-tls-verify=false", &from, &to]);
     reference
 }
 
 /// A store of its own, on a disk.
-pub(crate) fn store() -> (TempDir, Sandbox) {
-    let dir = TempDir::new_in(sandbox_tests::scratch()).unwrap();
+pub fn store() -> (TempDir, Sandbox) {
+    let dir = TempDir::new_in(crate::scratch()).unwrap();
     let sandbox = Sandbox::at(dir.path());
     (dir, sandbox)
 }
 
 /// The store has nothing wrong in it.
 #[track_caller]
-pub(crate) fn expect_clean(sandbox: &Sandbox) {
+pub fn expect_clean(sandbox: &Sandbox) {
     sandbox.sandbox(["system", "check", "--images"]).expect_code(0);
 }
