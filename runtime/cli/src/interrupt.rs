@@ -28,7 +28,9 @@ impl Interrupt {
 }
 
 fn watch() -> io::Result<Interrupt> {
-    let set: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let ours = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
+    let set: SigSet = ours.into_iter().filter(|signal| !is_ignored(&status, *signal)).collect();
     let fd = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC)?;
     let (ended, running) = io::pipe()?;
     let mut before = SigSet::empty();
@@ -43,6 +45,13 @@ fn watch() -> io::Result<Interrupt> {
         }
     })?;
     Ok(Interrupt { before, running: Some(running), watcher: Some(watcher) })
+}
+
+/// Who starts us with a signal ignored (nohup, a shell's background job) wants it to stay so; a blocked one would reach us.
+fn is_ignored(status: &str, signal: Signal) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask >> (signal as i32 - 1) & 1 == 1
 }
 
 fn readable(fd: &PollFd<'_>) -> bool {
@@ -67,5 +76,18 @@ impl Drop for Interrupt {
         }
         // It was the mask before, so it is a valid one.
         let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&self.before), None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_ignored_stays_ignored() {
+        // SIGHUP is 1 and SIGINT 2, so bits 0 and 1.
+        let status = "Name:\tx\nSigBlk:\tffffffffffffffff\nSigIgn:\t0000000000000001\n";
+        assert!(is_ignored(status, Signal::SIGHUP));
+        assert!(!is_ignored(status, Signal::SIGINT) && !is_ignored("", Signal::SIGHUP));
     }
 }

@@ -150,6 +150,7 @@ impl Store {
                 let (layer, bytes) = match event {
                     Event::Read { layer, bytes } => (layer, Some(bytes)),
                     Event::Done { layer } => (layer, None),
+                    Event::Failed => continue,
                 };
                 let Some(job) = jobs.get(layer) else { continue };
                 let diff_id = job.diff_id.clone();

@@ -57,22 +57,21 @@ impl Store {
             let names = database::names(conn, &record.manifest)?;
             sizes.extend(own.iter().map(|layer| (layer.chain.clone(), layer.size)));
             // Manifests of differently compressed layers are one image if they have one config.
-            match usage.images.iter_mut().find(|image| image.id == record.id) {
-                Some(image) => image.names.extend(names),
-                None => {
-                    let containers = users.iter().filter(|user| user.image == record.id).count();
-                    usage.images.push(ImageUsage {
-                        id: record.id,
-                        names,
-                        created: record.created,
-                        size: record.size,
-                        shared: 0,
-                        unique: 0,
-                        containers,
-                    });
-                    layers.push(own.into_iter().map(|layer| layer.chain).collect());
-                }
+            if let Some(image) = usage.images.iter_mut().find(|image| image.id == record.id) {
+                image.names.extend(names);
+                continue;
             }
+            let containers = users.iter().filter(|user| user.image == record.id).count();
+            usage.images.push(ImageUsage {
+                id: record.id,
+                names,
+                created: record.created,
+                size: record.size,
+                shared: 0,
+                unique: 0,
+                containers,
+            });
+            layers.push(own.into_iter().map(|layer| layer.chain).collect());
         }
         let size_of = |chain: &Digest| sizes.get(chain).copied().unwrap_or(0);
         for (image, own) in usage.images.iter_mut().zip(&layers) {

@@ -2,7 +2,7 @@
 
 use sandbox_engine::image::Defaults;
 use sandbox_engine::{Engine, Error, Outcome, Size};
-use sandbox_image::Reference;
+use sandbox_image::{Digest, Reference};
 use sandbox_shim::wire::Exit;
 
 use crate::commands::image::pull::Puller;
@@ -76,6 +76,12 @@ fn image(global: &Global, engine: &Engine, flags: &RunFlags, name: &str) -> Resu
             Err(Error::NoSuchImage(_)) if flags.pull == Pull::Missing => {}
             Err(error) => return Err(Failure::run(error)),
         }
+    }
+    // Nobody can be asked for an id.
+    let is_id =
+        name.parse::<Digest>().is_ok() || name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit());
+    if is_id {
+        return Err(Failure::run(Error::NoSuchImage(name.to_owned())));
     }
     let reference: Reference = name.parse().map_err(Failure::run)?;
     if flags.pull == Pull::Missing && !flags.quiet {

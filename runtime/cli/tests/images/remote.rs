@@ -155,3 +155,14 @@ fn a_run_pulls_what_it_lacks_and_says_so_on_stderr() {
     let foreign = place.run(&["run", "--platform", "linux/s390x", &name]);
     assert!(foreign.stderr.contains("does not provide the specified platform"), "{}", foreign.stderr);
 }
+
+#[test]
+fn an_id_is_not_pulled() {
+    let place = Place::new();
+    let hex = "a".repeat(64);
+    for id in [hex.clone(), format!("sha256:{hex}")] {
+        let ended = place.run(&["run", &id]);
+        let begin = format!("sandbox: No such image: {id}\n");
+        assert!(ended.code == Some(125) && ended.stderr.starts_with(&begin), "{}", ended.stderr);
+    }
+}

@@ -10,6 +10,7 @@ use crate::database::{self, Record, StoredLayer};
 use crate::digest::Digest;
 use crate::layer::{Blob, Job};
 use crate::lease::Held;
+use crate::reference::Reference;
 use crate::store::Store;
 use crate::{Error, Limits, Result};
 
@@ -32,12 +33,13 @@ pub(super) fn check(
     for record in database::records(conn)? {
         let layers = database::layers(conn, &record.manifest)?;
         let names = database::names(conn, &record.manifest)?;
-        let name = names.first().map_or_else(|| record.id.to_string(), |name| name.familiar());
+        let name = names.first().map_or_else(|| record.id.to_string(), Reference::familiar);
         images.push(Needs { record, layers, name });
     }
     blobs(store, conn, &images, repair, findings)?;
     configs(store, conn, &images, repair, findings)?;
-    layers(store, &images, repair, findings)
+    layers(store, &images, repair, findings);
+    Ok(())
 }
 
 fn blobs(
@@ -102,7 +104,7 @@ fn configs(
     Ok(())
 }
 
-fn layers(store: &Store, images: &[Needs], repair: bool, findings: &mut Vec<Finding>) -> Result<()> {
+fn layers(store: &Store, images: &[Needs], repair: bool, findings: &mut Vec<Finding>) {
     let mut missing: BTreeMap<Digest, Vec<String>> = BTreeMap::new();
     let mut mismatches: BTreeMap<Digest, String> = BTreeMap::new();
     for image in images {
@@ -128,7 +130,6 @@ fn layers(store: &Store, images: &[Needs], repair: bool, findings: &mut Vec<Find
         let repaired = repair && store.layers.directory(&chain).is_dir();
         findings.push(Finding { problem: Problem::MissingLayer { chain, images }, repaired });
     }
-    Ok(())
 }
 
 fn mismatch(store: &Store, layer: &StoredLayer) -> Option<String> {

@@ -52,16 +52,21 @@ pub(super) fn produce(source: impl BufRead + Send, chunks: &SyncSender<Chunk>, s
     };
     loop {
         let mut chunk = spare.try_recv().unwrap_or_default();
-        chunk.clear();
-        chunk.reserve_exact(CHUNK);
-        let read = reader.by_ref().take(CHUNK as u64).read_to_end(&mut chunk);
-        let last = !matches!(read, Ok(count) if count > 0);
-        let sent = match read {
+        chunk.resize(CHUNK, 0);
+        // What is there is handed on: more may be a slow connection away.
+        let sent = match reader.read(&mut chunk) {
             Ok(0) => return,
-            Ok(_) => chunks.send(Ok(chunk)),
-            Err(error) => chunks.send(Err(error)),
+            Ok(count) => {
+                chunk.truncate(count);
+                chunks.send(Ok(chunk))
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => {
+                let _ = chunks.send(Err(error));
+                return;
+            }
         };
-        if last || sent.is_err() {
+        if sent.is_err() {
             return;
         }
     }

@@ -53,8 +53,15 @@ pub(crate) enum Blob {
 /// How far a layer is, by its place in the image.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Event {
-    Read { layer: usize, bytes: u64 },
-    Done { layer: usize },
+    Read {
+        layer: usize,
+        bytes: u64,
+    },
+    Done {
+        layer: usize,
+    },
+    /// It cannot be made; the others are of no use any more.
+    Failed,
 }
 
 /// Hears of events, from several threads.
@@ -92,7 +99,11 @@ impl Unpacking<'_> {
                         let Some(job) = self.jobs.get(index) else { return };
                         if let Some(lock) = self.slots.take_claim(index) {
                             let made = self.make(job, index, lock, limits, events);
+                            let failed = made.is_err();
                             self.slots.set(index, made.map_or_else(Slot::Failed, Slot::Ready));
+                            if failed {
+                                events(Event::Failed);
+                            }
                         }
                         if self.slots.is_ready(index) {
                             events(Event::Done { layer: index });
@@ -182,7 +193,7 @@ impl Unpacking<'_> {
             rustix::fs::fchmod(&open, mode).map_err(|errno| Error::file("set the mode of", &diff, errno))?;
             let top = open.try_clone().map_err(|error| Error::file("open", &diff, error))?;
             let write = Write { job, top, lower: &|| self.slots.wait_below(index), limits, index, events };
-            let Some(extracted) = write.from_blob().map_err(|error| layer_error(job, error))? else {
+            let Some(extracted) = write.write_blob().map_err(|error| layer_error(job, error))? else {
                 continue;
             };
             let info =
@@ -206,17 +217,17 @@ struct Write<'a> {
 
 impl Write<'_> {
     /// `None` if the blob turned out wrong and comes again.
-    fn from_blob(self) -> std::result::Result<Option<Extracted>, LayerError> {
+    fn write_blob(self) -> std::result::Result<Option<Extracted>, LayerError> {
         let growing = match &self.job.blob {
             Blob::File(path) => {
                 let file = File::open(path).map_err(LayerError::Read)?;
-                return self.from_reader(file, || {}).map(Some);
+                return self.write_stream(file, || {}).map(Some);
             }
             Blob::Growing(growing) => growing,
         };
         let Some(reader) = growing.reader() else { return Err(LayerError::Cancelled) };
         let (round, abandon) = (reader.round(), reader.abandon());
-        match self.from_reader(reader, move || abandon.abandon()) {
+        match self.write_stream(reader, move || abandon.abandon()) {
             Ok(extracted) => Ok(Some(extracted)),
             // Wrong bytes may look like a wrong layer: whether they were wrong is known when all of them are here.
             Err(error @ (LayerError::Format(_) | LayerError::Read(_) | LayerError::DiffId { .. })) => {
@@ -231,7 +242,7 @@ impl Write<'_> {
     }
 
     /// Decompresses, hashes and writes; `abandon` ends a reader that waits.
-    fn from_reader(
+    fn write_stream(
         self,
         reader: impl Read + Send,
         abandon: impl Fn(),

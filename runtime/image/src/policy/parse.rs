@@ -67,9 +67,8 @@ impl<'de> Deserialize<'de> for Requirement {
 }
 
 fn read(mut members: Map<String, Value>) -> Result<Requirement, String> {
-    let kind = match members.remove("type") {
-        Some(Value::String(kind)) => kind,
-        _ => return Err("a requirement has no type".to_owned()),
+    let Some(Value::String(kind)) = members.remove("type") else {
+        return Err("a requirement has no type".to_owned());
     };
     let requirement = match kind.as_str() {
         "insecureAcceptAnything" => Requirement::Accept,

@@ -180,7 +180,7 @@ impl<'a> Bring<'a> {
     ) -> Result<Vec<LayerInfo>> {
         let session = Session::new(self.store, &work.blobs, self.store.layers.unpacking(&work.jobs));
         if let Got::Fetched(partial) = config {
-            session.add(partial);
+            session.add(*partial);
         }
         let downloads = self.options.downloads.max(1);
         let mut display = Display::new(&work.blobs, work.layers.clone(), &work.present);

@@ -50,6 +50,7 @@ impl<'a> Display<'a> {
     pub(super) fn show(&mut self, told: &Told, progress: &mut dyn FnMut(PullEvent)) {
         let (index, layer) = match told {
             Told::Blob { index, .. } => (*index, None),
+            Told::Layer(Event::Failed) => return,
             Told::Layer(event @ (Event::Read { layer, .. } | Event::Done { layer })) => {
                 let Some(index) = self.layers.get(*layer) else { return };
                 (*index, Some(*event))
@@ -94,7 +95,7 @@ mod tests {
     }
 
     /// Feeds `told` and returns what is shown, as `name: state`.
-    fn shown(blobs: &[Wanted], layers: Vec<usize>, present: &[bool], told: Vec<Told>) -> Vec<String> {
+    fn shown(blobs: &[Wanted], layers: Vec<usize>, present: &[bool], told: &[Told]) -> Vec<String> {
         let mut shown = Vec::new();
         let mut progress = |event: PullEvent| {
             let blob = blobs.iter().find(|blob| blob.digest == event.layer).unwrap();
@@ -102,7 +103,9 @@ mod tests {
         };
         let mut display = Display::new(blobs, layers, present);
         display.begin(1, &mut progress);
-        told.iter().for_each(|told| display.show(told, &mut progress));
+        for told in told {
+            display.show(told, &mut progress);
+        }
         shown
     }
 
@@ -114,7 +117,7 @@ mod tests {
             &blobs,
             vec![0, 1, 1, 2],
             &[true, false, false],
-            vec![
+            &[
                 Told::Layer(Event::Done { layer: 0 }),
                 Told::Layer(Event::Read { layer: 1, bytes: 5 }),
                 Told::Layer(Event::Done { layer: 1 }),

@@ -43,7 +43,7 @@ pub(super) enum Got {
     /// It was in the store, or another pull brought it there.
     Present,
     /// It is whole and right, and needs its name.
-    Fetched(Partial),
+    Fetched(Box<Partial>),
     /// Another pull is at it.
     Busy,
 }
@@ -85,7 +85,7 @@ impl Fetch<'_> {
         self.download(wanted, &mut partial, tell)?;
         tell(PullState::DownloadComplete);
         wanted.growing.verified();
-        Ok(Got::Fetched(partial))
+        Ok(Got::Fetched(Box::new(partial)))
     }
 
     fn go_on(&self) -> Result<()> {

@@ -83,6 +83,10 @@ impl<'a> Session<'a> {
             }
             scope.spawn(move || {
                 let tell = |event| {
+                    // Its error comes when the other workers are done, who must not wait for bytes until then.
+                    if matches!(event, Event::Failed) {
+                        self.end();
+                    }
                     let _ = sender.send(Told::Layer(event));
                 };
                 if let Err(error) = self.unpacking.run(limits, &tell) {
@@ -102,6 +106,8 @@ impl<'a> Session<'a> {
 
     /// One thread's downloads.
     fn fetch(&self, origin: &dyn Origin, queue: &Mutex<VecDeque<(usize, bool)>>, sender: &Sender<Told>) {
+        // Should the origin panic, those who wait for its bytes must not wait for ever.
+        let _guard = Guard(self);
         let fetch = Fetch { origin, content: &self.store.content, cancel: &self.cancel };
         loop {
             let next = lock(queue).pop_front();
@@ -116,7 +122,7 @@ impl<'a> Session<'a> {
             }
             match fetch.blob(wanted, deferred, &mut tell) {
                 Ok(Got::Present) => tell(PullState::DownloadComplete),
-                Ok(Got::Fetched(partial)) => self.add(partial),
+                Ok(Got::Fetched(partial)) => self.add(*partial),
                 // Blobs that nobody fetches come first.
                 Ok(Got::Busy) => {
                     tell(PullState::Waiting);
@@ -137,6 +143,11 @@ impl<'a> Session<'a> {
             *failure = Some(error);
         }
         drop(failure);
+        self.end();
+    }
+
+    /// Tells everybody to stop.
+    fn end(&self) {
         self.cancel.set();
         self.unpacking.cancel();
         for blob in self.blobs {
@@ -171,6 +182,17 @@ impl<'a> Session<'a> {
             blob.commit(&self.store.content)?;
         }
         self.unpacking.name(layers)
+    }
+}
+
+/// Ends the session with a thread that panics.
+struct Guard<'a>(&'a Session<'a>);
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.end();
+        }
     }
 }
 

@@ -43,8 +43,12 @@ pub(super) fn all(
             progress(PushEvent { layer, state });
         }
     };
-    uploads.iter().for_each(|upload| tell(upload, PushState::Preparing));
-    uploads.iter().skip(count).for_each(|upload| tell(upload, PushState::Waiting));
+    for upload in uploads {
+        tell(upload, PushState::Preparing);
+    }
+    for upload in uploads.iter().skip(count) {
+        tell(upload, PushState::Waiting);
+    }
     let next = AtomicUsize::new(0);
     let failure: Mutex<Option<Error>> = Mutex::default();
     let cancel = Latch::default();

@@ -49,13 +49,13 @@ fn parse(name: &str, rest: &str) -> Result<Instruction, String> {
         "ENTRYPOINT" => Instruction::Entrypoint(shell(rest)),
         "ENV" => Instruction::Env(pairs("ENV", rest)?),
         "LABEL" => Instruction::Label(pairs("LABEL", rest)?),
-        "EXPOSE" => Instruction::Expose(list("EXPOSE", split(rest))?),
+        "EXPOSE" => Instruction::Expose(list("EXPOSE", &split(rest))?),
         "VOLUME" => {
             let words = json(rest).unwrap_or_else(|| split(rest));
             if words.iter().any(String::is_empty) {
                 return Err("VOLUME specified can not be an empty string".to_owned());
             }
-            Instruction::Volume(list("VOLUME", words)?)
+            Instruction::Volume(list("VOLUME", &words)?)
         }
         "USER" => Instruction::User(one(name)?),
         "WORKDIR" => Instruction::WorkingDir(one(name)?),
@@ -72,7 +72,7 @@ fn checked(word: &str) -> Result<String, String> {
     Ok(word.to_owned())
 }
 
-fn list(name: &str, words: Vec<String>) -> Result<Vec<String>, String> {
+fn list(name: &str, words: &[String]) -> Result<Vec<String>, String> {
     if words.is_empty() {
         return Err(format!("{name} requires at least one argument"));
     }

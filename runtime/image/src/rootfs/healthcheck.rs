@@ -65,25 +65,32 @@ fn duration(text: &str) -> Option<i64> {
         return Some(0);
     }
     let mut rest = text;
-    let mut total = 0f64;
+    let mut total: i64 = 0;
     while !rest.is_empty() {
         let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
         let (number, after) = rest.split_at(end);
         let end = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
         let (unit, after) = after.split_at(end);
-        let nanoseconds = match unit {
-            "ns" => 1f64,
-            "us" | "µs" => 1e3,
-            "ms" => 1e6,
-            "s" => 1e9,
-            "m" => 60e9,
-            "h" => 3600e9,
+        let unit: i64 = match unit {
+            "ns" => 1,
+            "us" | "µs" => 1_000,
+            "ms" => 1_000_000,
+            "s" => 1_000_000_000,
+            "m" => 60_000_000_000,
+            "h" => 3_600_000_000_000,
             _ => return None,
         };
-        total += number.parse::<f64>().ok()? * nanoseconds;
+        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+        let whole = if whole.is_empty() && !fraction.is_empty() { 0 } else { whole.parse::<i64>().ok()? };
+        total = total.checked_add(whole.checked_mul(unit)?)?;
+        let mut place = unit;
+        for digit in fraction.bytes() {
+            place /= 10;
+            total = total.checked_add(i64::from(digit.checked_sub(b'0').filter(|d| *d < 10)?) * place)?;
+        }
         rest = after;
     }
-    (!text.is_empty() && total < i64::MAX as f64).then_some(total as i64)
+    (!text.is_empty()).then_some(total)
 }
 
 #[cfg(test)]

@@ -69,20 +69,13 @@ fn choose(conn: &Connection, names: &[String]) -> Result<Vec<Chosen>> {
     let mut chosen: Vec<Chosen> = Vec::new();
     let mut add = |manifest: Digest, id: Digest, name: Option<Reference>| -> Result<()> {
         let known = chosen.iter().position(|image| image.manifest == manifest);
-        let image = match known.and_then(|at| chosen.get_mut(at)) {
-            Some(image) => image,
-            None => {
-                let layers = database::layers(conn, &manifest)?;
-                chosen.push(Chosen { manifest, id, names: Vec::new(), layers });
-                match chosen.last_mut() {
-                    Some(image) => image,
-                    None => return Ok(()),
-                }
-            }
-        };
-        if let Some(name) = name.filter(|name| !image.names.contains(name)) {
-            image.names.push(name);
+        if let Some(image) = known.and_then(|at| chosen.get_mut(at)) {
+            image.names.extend(name);
             image.names.sort();
+            image.names.dedup();
+        } else {
+            let layers = database::layers(conn, &manifest)?;
+            chosen.push(Chosen { manifest, id, names: name.into_iter().collect(), layers });
         }
         Ok(())
     };

@@ -7,6 +7,7 @@ mod hostile;
 mod image;
 mod layers;
 mod load;
+mod origin;
 mod pull;
 mod push;
 mod registry;

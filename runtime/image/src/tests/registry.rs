@@ -16,7 +16,6 @@ type Hook = Box<dyn Fn(&Ask<'_>) -> Option<Result<RemoteBlob, RemoteError>> + Se
 
 /// A request for a blob.
 pub(super) struct Ask<'a> {
-    pub(super) digest: &'a Digest,
     pub(super) offset: u64,
     pub(super) content: &'a [u8],
     /// How many requests for this blob came before.
@@ -141,7 +140,7 @@ impl Origin for Registry {
         };
         let blobs = self.blobs.lock().unwrap();
         let content = blobs.get(digest).ok_or_else(|| error(RemoteErrorKind::NotFound))?;
-        let ask = Ask { digest, offset, content, before };
+        let ask = Ask { offset, content, before };
         if let Some(answer) = self.hook.as_ref().and_then(|hook| hook(&ask)) {
             return answer;
         }

@@ -35,7 +35,10 @@ impl Setup {
 
     fn names(&self) -> Vec<String> {
         let listed = self.store.list(&self.conn).unwrap();
-        listed.iter().map(|one| one.reference.as_ref().map_or("-".into(), |name| name.familiar())).collect()
+        listed
+            .iter()
+            .map(|one| one.reference.as_ref().map_or("-".into(), crate::Reference::familiar))
+            .collect()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use super::server::{Server, head, respond};
-use super::{Fixture, PUBLIC, impatient};
+use super::{Fixture, PUBLIC, once};
 
 #[test]
 fn content_as_it_comes_without_credentials() {
@@ -16,7 +16,7 @@ fn content_as_it_comes_without_credentials() {
         }
         _ => respond(stream, 404, &[], b""),
     });
-    let fixture = Fixture::new(impatient);
+    let fixture = Fixture::new(once);
     let name = server.named("localhost");
     fixture.know(&name, "user", "secret");
     let get = |path: &str| {
@@ -37,7 +37,7 @@ fn a_download_is_not_sent_nearer_than_it_began() {
     let server = Server::start(|_, stream| {
         respond(stream, 302, &[("Location", "http://169.254.169.254/latest/meta-data")], b"");
     });
-    let fixture = Fixture::new(impatient);
+    let fixture = Fixture::new(once);
     let error = fixture.client.download(&format!("http://{}/x.tar", server.named(PUBLIC))).err().unwrap();
     assert!(error.to_string().contains("169.254.169.254, a link-local address"), "{error}");
     assert!(fixture.client.download("file:///etc/passwd").is_err());
@@ -49,7 +49,7 @@ fn a_login_with_what_is_kept() {
         Some("Basic dXNlcjpwYXNz") => respond(stream, 200, &[], b"{}"),
         _ => respond(stream, 401, &[("WWW-Authenticate", "Basic realm=\"x\"")], b""),
     });
-    let fixture = Fixture::new(impatient);
+    let fixture = Fixture::new(once);
     let name = registry.named("localhost");
     assert_eq!(fixture.client.stored_user(&name).unwrap(), None);
     assert!(fixture.client.login_again(&name).unwrap().is_none());

@@ -143,7 +143,6 @@ mod tests {
         ],
         "Comment": "buildkit.dockerfile.v0",
         "Created": "2025-07-15T20:48:08Z",
-        "Author": "",
         "Config": {{
             "Cmd": [
                 "/bin/sh"
