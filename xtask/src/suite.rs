@@ -15,7 +15,9 @@ pub(crate) fn run() -> Result<()> {
     say("lints");
     cmd!(sh, "cargo clippy --locked --workspace --all-targets --quiet -- -D warnings").quiet().run()?;
     say("unit tests");
-    let out = cmd!(sh, "cargo test --locked --workspace --exclude sandbox-tests --quiet").quiet().read()?;
+    let out = cmd!(sh, "tests/own-root cargo test --locked --workspace --exclude sandbox-tests --quiet")
+        .quiet()
+        .read()?;
     println!("{out}");
     let units = count(&out)?;
     let images = registry::run(&[])?;
