@@ -9,7 +9,7 @@ use crate::item::{Item, json_type_name};
 use crate::literal::Number;
 use crate::node::{Command, Operand, OperandKind, Pipe};
 use crate::shape::{Missing, Shape};
-use crate::signature::{self, Parameter};
+use crate::signature::{self, Parameter, Signature};
 
 /// Go's words for a field that is called.
 const NO_METHOD: &str = "is not a method but has arguments";
@@ -41,7 +41,10 @@ impl<'a> Run<'a> {
         let first = &command.first;
         let at = At { position: first.position, shown: first };
         match &first.kind {
-            OperandKind::Function(name) => self.function(name, at, command, dot, last),
+            OperandKind::Function(name) => {
+                let whole = At { position: at.position, shown: command };
+                self.function(name, at, whole, &command.arguments, dot, last)
+            }
             OperandKind::Field(names) => {
                 let receiver = dot.clone();
                 self.fields(&receiver, names, at, Some(Call { command, dot, last }))
@@ -52,7 +55,7 @@ impl<'a> Run<'a> {
             }
             OperandKind::Chain(inner, names) => {
                 let receiver = self.operand(inner, dot)?;
-                self.fields(&receiver, names, at, Some(Call { command, dot, last }))
+                self.fields(&receiver, names, inside(inner, at), Some(Call { command, dot, last }))
             }
             _ if !command.arguments.is_empty() || last.is_some() => {
                 Err(self.fail(at, &format!("can't give argument to non-function {first}")))
@@ -85,12 +88,12 @@ impl<'a> Run<'a> {
             }
             OperandKind::Function(name) => {
                 self.step()?;
-                self.apply(name, at, at, &Arguments::default(), &[])?
+                self.function(name, at, at, &[], dot, None)?
             }
             OperandKind::Pipe(pipe) => self.inner_pipe(pipe, dot)?,
             OperandKind::Chain(inner, names) => {
                 let receiver = self.operand(inner, dot)?;
-                self.fields(&receiver, names, at, None)?
+                self.fields(&receiver, names, inside(inner, at), None)?
             }
         })
     }
@@ -145,7 +148,7 @@ impl<'a> Run<'a> {
                 return Ok(Item::made(value));
             }
         }
-        if has_arguments {
+        if has_arguments && receiver.value().is_some_and(Value::is_object) {
             let what = format!("{name} {NO_METHOD}");
             return Err(self.fail(at, &what));
         }
@@ -189,81 +192,81 @@ impl<'a> Run<'a> {
         Err(self.fail(at, &what))
     }
 
+    /// A function with its operands, and behind them the value of the pipeline so far.
     fn function(
         &mut self,
         name: &str,
         at: At<'_>,
-        command: &'a Command,
-        dot: &Item<'a>,
-        last: Option<Item<'a>>,
-    ) -> Result<Item<'a>, Error> {
-        let whole = At { position: at.position, shown: command };
-        if matches!(name, "and" | "or") {
-            return self.short_circuit(name, at, command, dot, last);
-        }
-        let mut items = Vec::new();
-        for argument in &command.arguments {
-            items.push(self.operand(argument, dot)?);
-        }
-        items.extend(last);
-        self.apply(name, at, whole, &Arguments(items), &command.arguments)
-    }
-
-    /// The first that decides; the others are not evaluated.
-    fn short_circuit(
-        &mut self,
-        name: &str,
-        at: At<'_>,
-        command: &'a Command,
-        dot: &Item<'a>,
-        last: Option<Item<'a>>,
-    ) -> Result<Item<'a>, Error> {
-        let mut value = None;
-        for argument in &command.arguments {
-            let item = self.operand(argument, dot)?;
-            let decided = item.truth() == (name == "or");
-            if decided {
-                return Ok(item);
-            }
-            value = Some(item);
-        }
-        last.or(value)
-            .ok_or_else(|| self.fail(at, &format!("wrong number of args for {name}: want at least 1 got 0")))
-    }
-
-    fn apply(
-        &mut self,
-        name: &str,
-        at: At<'_>,
         whole: At<'_>,
-        arguments: &Arguments<'a>,
         operands: &'a [Operand],
+        dot: &Item<'a>,
+        last: Option<Item<'a>>,
     ) -> Result<Item<'a>, Error> {
         let signature = signature::of(name, self.data.functions);
-        let got = arguments.0.len();
-        let (least, exact) = (signature.fixed.len() + signature.at_least, signature.rest.is_none());
+        let got = operands.len() + usize::from(last.is_some());
+        let (least, exact) = (signature.fixed.len(), signature.rest.is_none());
         if got < least || exact && got > least {
             let least_word = if exact { "" } else { "at least " };
             let what = format!("wrong number of args for {name}: want {least_word}{least} got {got}");
             return Err(self.fail(at, &what));
         }
-        for (index, item) in arguments.0.iter().enumerate() {
-            let Some(parameter) = signature.fixed.get(index).copied().or(signature.rest) else { continue };
-            if let Err(what) = check(parameter, item, operands.get(index)) {
-                let at = operands
-                    .get(index)
-                    .map_or(at, |operand| At { position: operand.position, shown: operand });
-                return Err(self.fail(at, &what));
+        let decides = match name {
+            "and" => Some(false),
+            "or" => Some(true),
+            _ => None,
+        };
+        let mut items = Vec::with_capacity(got);
+        for (index, operand) in operands.iter().enumerate() {
+            let item = self.operand(operand, dot)?;
+            self.check(
+                signature,
+                index,
+                &item,
+                Some(operand),
+                At { position: operand.position, shown: operand },
+            )?;
+            // `and` and `or` do not look further than they must.
+            if decides == Some(item.truth()) {
+                return Ok(item);
             }
+            items.push(item);
+        }
+        if let Some(last) = last {
+            let at = operands.last().map_or(at, |operand| At { position: operand.position, shown: operand });
+            self.check(signature, items.len(), &last, None, at)?;
+            items.push(last);
+        }
+        if decides.is_some() {
+            return Ok(items.pop().unwrap_or(Item::Nothing));
         }
         let memory = self.memory();
-        let made = functions::call(name, self.data.functions, arguments, memory)
+        let made = functions::call(name, self.data.functions, &Arguments(items), memory)
             .map_err(|why| self.fail(whole, &format!("error calling {name}: {why}")))?;
         if let Item::Made(value) = &made {
             self.pay(functions::weight(value))?;
         }
         Ok(made)
     }
+
+    fn check(
+        &self,
+        signature: Signature,
+        index: usize,
+        item: &Item<'a>,
+        operand: Option<&Operand>,
+        at: At<'_>,
+    ) -> Result<(), Error> {
+        match signature.fixed.get(index).copied().or(signature.rest) {
+            Some(parameter) => check(parameter, item, operand).map_err(|what| self.fail(at, &what)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Where Go reports what is wrong with the fields of `(pipeline).A`.
+fn inside<'n>(inner: &'n Operand, otherwise: At<'n>) -> At<'n> {
+    let last = if let OperandKind::Pipe(pipe) = &inner.kind { pipe.last_operand() } else { Some(inner) };
+    last.map_or(otherwise, |operand| At { position: operand.position, shown: operand })
 }
 
 /// A command whose first operand may be a method.
@@ -293,7 +296,8 @@ fn check(parameter: Parameter, item: &Item<'_>, operand: Option<&Operand>) -> Re
         Parameter::Integer => (item.integer().is_some(), "int"),
         Parameter::Texts => {
             let texts = |list: &Vec<Value>| list.iter().all(Value::is_string);
-            let empty = matches!(item, Item::Absent(Shape::List(_), _));
+            // A nil list is an empty one.
+            let empty = matches!(item, Item::Nothing | Item::Absent(Shape::List(_), _));
             (empty || item.value().and_then(Value::as_array).is_some_and(texts), "[]string")
         }
     };

@@ -17,35 +17,33 @@ pub(crate) struct Signature {
     pub(crate) fixed: &'static [Parameter],
     /// Any number of these behind the fixed ones.
     pub(crate) rest: Option<Parameter>,
-    /// How many of the rest there must be.
-    pub(crate) at_least: usize,
 }
 
 use Parameter::{Any, Integer, Text, Texts};
 
 const fn fixed(parameters: &'static [Parameter]) -> Signature {
-    Signature { fixed: parameters, rest: None, at_least: 0 }
+    Signature { fixed: parameters, rest: None }
 }
 
-const fn open(parameters: &'static [Parameter], at_least: usize) -> Signature {
-    Signature { fixed: parameters, rest: Some(Any), at_least }
+const fn open(parameters: &'static [Parameter]) -> Signature {
+    Signature { fixed: parameters, rest: Some(Any) }
 }
 
 /// All functions.
 const SIGNATURES: [(&str, Signature); 26] = [
-    ("and", open(&[Any], 0)),
-    ("or", open(&[Any], 0)),
+    ("and", open(&[Any])),
+    ("or", open(&[Any])),
     ("not", fixed(&[Any])),
     ("len", fixed(&[Any])),
-    ("index", open(&[Any], 0)),
-    ("slice", open(&[Any], 0)),
-    ("print", open(&[], 0)),
-    ("printf", open(&[Text], 0)),
-    ("println", open(&[], 0)),
-    ("html", open(&[], 0)),
-    ("js", open(&[], 0)),
-    ("urlquery", open(&[], 0)),
-    ("eq", open(&[Any], 1)),
+    ("index", open(&[Any])),
+    ("slice", open(&[Any])),
+    ("print", open(&[])),
+    ("printf", open(&[Text])),
+    ("println", open(&[])),
+    ("html", open(&[])),
+    ("js", open(&[])),
+    ("urlquery", open(&[])),
+    ("eq", open(&[Any])),
     ("ne", fixed(&[Any, Any])),
     ("lt", fixed(&[Any, Any])),
     ("le", fixed(&[Any, Any])),
@@ -70,5 +68,5 @@ pub(crate) fn of(name: &str, functions: Functions) -> Signature {
     if functions == Functions::Header && name == "join" {
         return fixed(&[Text, Text]);
     }
-    SIGNATURES.iter().find(|(known, _)| *known == name).map_or(open(&[], 0), |(_, signature)| *signature)
+    SIGNATURES.iter().find(|(known, _)| *known == name).map_or(open(&[]), |(_, signature)| *signature)
 }
