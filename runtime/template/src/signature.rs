@@ -1,6 +1,11 @@
 //! What each function takes.
 
+use serde_json::Value;
+
 use crate::data::Functions;
+use crate::item::{Item, json_type_name};
+use crate::node::{Operand, OperandKind};
+use crate::shape::Shape;
 
 /// What an argument must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,6 +14,43 @@ pub(crate) enum Parameter {
     Text,
     Integer,
     Texts,
+}
+
+impl Parameter {
+    /// Whether the parameter takes the argument, in Go's words if not.
+    pub(crate) fn check(self, item: &Item<'_>, operand: Option<&Operand>) -> Result<(), String> {
+        let (good, wanted) = match self {
+            Parameter::Any => (true, ""),
+            Parameter::Text => (item.text().is_some(), "string"),
+            Parameter::Integer => (item.integer().is_some(), "int"),
+            Parameter::Texts => {
+                let texts = |list: &Vec<Value>| list.iter().all(Value::is_string);
+                // A nil list is an empty one.
+                let empty = matches!(item, Item::Nothing | Item::Absent(Shape::List(_), _));
+                (empty || item.value().and_then(Value::as_array).is_some_and(texts), "[]string")
+            }
+        };
+        if good {
+            return Ok(());
+        }
+        let literal = operand.is_some_and(|operand| {
+            matches!(
+                operand.kind,
+                OperandKind::Bool(_) | OperandKind::Number { .. } | OperandKind::Text { .. }
+            )
+        });
+        Err(match (literal, operand, item) {
+            (true, Some(operand), _) => {
+                let wanted = if wanted == "int" { "integer" } else { wanted };
+                format!("expected {wanted}; found {operand}")
+            }
+            (_, _, Item::Nothing) => format!("invalid value; expected {wanted}"),
+            (_, _, Item::Made(value)) => {
+                format!("wrong type for value; expected {wanted}; got {}", json_type_name(value))
+            }
+            _ => format!("wrong type for value; expected {wanted}; got {}", item.type_name()),
+        })
+    }
 }
 
 /// The parameters of a function.
