@@ -7,7 +7,7 @@ use std::process::Stdio;
 use anyhow::{Context, Result, bail};
 use xshell::{Shell, cmd};
 
-use crate::{dist, guest, paths, say, suite};
+use crate::{dist, guest, paths, registry, say, suite};
 
 /// Status of tests/lab when its own kernel or QEMU ended before the command: emulated nested virtualization does that
 /// now and then. Says nothing about the tests, whose failures have another status.
@@ -48,11 +48,12 @@ pub(crate) fn fixtures() -> Result<PathBuf> {
 
 /// Runs the tests whose names contain any of `filters` (all without filters); how many passed.
 pub(crate) fn run(filters: &[String]) -> Result<u64> {
+    registry::prepare()?;
     let dist = dist::build()?;
     let fixtures = fixtures()?;
     let sh = Shell::new()?;
     sh.change_dir(paths::root());
-    let program = test_binary(&sh)?;
+    let program = test_binary(&sh, "e2e")?;
     sh.set_var("SANDBOX_BIN", dist.join("bin/sandbox"));
     sh.set_var("SANDBOX_LIBEXEC", dist.join("libexec/sandbox"));
     sh.set_var("SANDBOX_FIXTURES", &fixtures);
@@ -91,7 +92,7 @@ fn attempt(sh: &Shell, native: bool, program: &Path, pass: &Pass<'_>) -> Result<
 }
 
 /// Runs a command, shows its output line by line as it comes, and returns it with the exit status.
-fn tee(command: xshell::Cmd<'_>) -> Result<(String, i32)> {
+pub(crate) fn tee(command: xshell::Cmd<'_>) -> Result<(String, i32)> {
     let mut child = std::process::Command::from(command).stdout(Stdio::piped()).spawn()?;
     let stdout = child.stdout.take().context("no pipe")?;
     let mut all = String::new();
@@ -106,14 +107,14 @@ fn tee(command: xshell::Cmd<'_>) -> Result<(String, i32)> {
 }
 
 /// Builds `sandbox-tests` and asks cargo where the program is.
-fn test_binary(sh: &Shell) -> Result<PathBuf> {
-    let out = cmd!(sh, "cargo test --locked -p sandbox-tests --test e2e --no-run --message-format=json")
+pub(crate) fn test_binary(sh: &Shell, name: &str) -> Result<PathBuf> {
+    let out = cmd!(sh, "cargo test --locked -p sandbox-tests --test {name} --no-run --message-format=json")
         .quiet()
         .read()?;
     let path = out
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter(|message| message["target"]["name"] == "e2e")
+        .filter(|message| message["target"]["name"] == name)
         .find_map(|message| message["executable"].as_str().map(PathBuf::from));
     path.context("cargo named no test program")
 }

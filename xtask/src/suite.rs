@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use xshell::{Shell, cmd};
 
-use crate::{apt, e2e, paths, say};
+use crate::{apt, e2e, paths, registry, say};
 
 /// Runs everything and closes with the line `N passed, 0 failed`.
 pub(crate) fn run() -> Result<()> {
@@ -18,8 +18,9 @@ pub(crate) fn run() -> Result<()> {
     let out = cmd!(sh, "cargo test --locked --workspace --exclude sandbox-tests --quiet").quiet().read()?;
     println!("{out}");
     let units = count(&out)?;
+    let images = registry::run(&[])?;
     let whole = e2e::run(&[])?;
-    println!("{} passed, 0 failed", units + whole);
+    println!("{} passed, 0 failed", units + images + whole);
     Ok(())
 }
 
