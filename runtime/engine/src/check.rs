@@ -151,3 +151,58 @@ struct Owner {
 fn owner(run_dir: &Path) -> Option<Owner> {
     serde_json::from_slice(&std::fs::read(run_dir.join("plan.json")).ok()?).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::installation::Installation;
+    use crate::state::containers::tests::sample;
+
+    fn engine(dir: &Path) -> Engine {
+        let paths = Paths::new(&dir.join("root"), &dir.join("run")).unwrap();
+        Engine::open(paths, Installation::at(vec![])).unwrap()
+    }
+
+    /// A run directory as the container of that root leaves it.
+    fn run_dir(engine: &Engine, id: &str, root: &Path) -> PathBuf {
+        let path = engine.paths.run(id);
+        std::fs::create_dir(&path).unwrap();
+        let plan = serde_json::json!({ "container_dir": root.join("containers").join(id), "id": id });
+        std::fs::write(path.join("plan.json"), plan.to_string()).unwrap();
+        path
+    }
+
+    #[test]
+    fn what_has_no_row_is_found_and_what_is_others_is_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = engine(dir.path());
+        assert_eq!(engine.check(true, false).unwrap(), []);
+        let (mine, others) = ("a".repeat(64), "b".repeat(64));
+        let left = run_dir(&engine, &mine, &engine.paths.root);
+        let foreign = run_dir(&engine, &others, Path::new("/somewhere/else"));
+        std::fs::create_dir(engine.paths.root.join("containers/not-an-id")).unwrap();
+        let found = |repaired| [Finding { problem: Problem::Leftover(left.clone()), repaired }];
+        assert_eq!(engine.check(false, false).unwrap(), found(false));
+        assert_eq!(engine.check(false, true).unwrap(), found(true));
+        assert_eq!(engine.check(false, false).unwrap(), []);
+        assert!(foreign.exists() && !left.exists());
+    }
+
+    #[test]
+    fn a_container_without_its_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = engine(dir.path());
+        let exited = crate::state::containers::Container {
+            state: containers::State::Exited,
+            ..sample(&"c".repeat(64), "lost")
+        };
+        containers::insert(&engine.connection, &exited).unwrap();
+        let found = engine.check(false, true).unwrap();
+        assert_eq!(found.len(), 1);
+        assert!(!found[0].repaired);
+        assert_eq!(
+            found[0].problem.to_string(),
+            "the directory of container lost (cccccccccccc) is missing: its files are lost"
+        );
+    }
+}

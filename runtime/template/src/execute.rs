@@ -153,7 +153,11 @@ impl<'a> Run<'a> {
         let pipe = &branch.pipe;
         let over = self.pipeline(pipe, dot)?;
         let passes = passes(&over).ok_or_else(|| {
-            failed(self, pipe.position, pipe, &format!("range can't iterate over {}", print::top(&over)))
+            let what = format!("range can't iterate over {}", print::top(&over));
+            match pipe.last_operand() {
+                Some(operand) => failed(self, operand.position, operand, &what),
+                None => failed(self, pipe.position, pipe, &what),
+            }
         })?;
         let mut empty = true;
         for (key, value) in passes {

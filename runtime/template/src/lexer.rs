@@ -128,11 +128,7 @@ impl<'a> Lexer<'a> {
                 '\'' => self.character()?,
                 '$' => self.name(Kind::Variable, 1)?,
                 '.' if !rest[1..].starts_with(|c: char| c.is_ascii_digit()) => {
-                    if rest[1..].starts_with(is_word) {
-                        self.name(Kind::Field, 1)?;
-                    } else {
-                        self.single(Kind::Dot);
-                    }
+                    self.name(Kind::Field, 1)?;
                 }
                 '.' | '+' | '-' | '0'..='9' => self.number(),
                 c if is_word(c) => self.identifier()?,
@@ -186,7 +182,8 @@ impl<'a> Lexer<'a> {
         let at = self.at;
         self.at += skip + word_length(&self.rest()[skip..]);
         self.terminated()?;
-        self.push(kind, at, self.at);
+        let alone = kind == Kind::Field && self.at == at + skip;
+        self.push(if alone { Kind::Dot } else { kind }, at, self.at);
         Ok(())
     }
 

@@ -8,6 +8,7 @@ mod data;
 mod error;
 mod escape;
 mod execute;
+mod field;
 mod functions;
 mod item;
 mod lexer;

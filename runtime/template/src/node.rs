@@ -78,6 +78,22 @@ pub(crate) enum OperandKind {
     Chain(Box<Operand>, Vec<String>),
 }
 
+impl Pipe {
+    /// What Go looked at last when the pipeline has its value, which is where it reports what is wrong with that.
+    pub(crate) fn last_operand(&self) -> Option<&Operand> {
+        let command = self.commands.last()?;
+        let operand = command.arguments.last().unwrap_or(&command.first);
+        Some(match &operand.kind {
+            OperandKind::Pipe(inner) => inner.last_operand().unwrap_or(operand),
+            OperandKind::Chain(inner, _) => match &inner.kind {
+                OperandKind::Pipe(inner) => inner.last_operand().unwrap_or(operand),
+                _ => inner,
+            },
+            _ => operand,
+        })
+    }
+}
+
 impl fmt::Display for Pipe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.variables.is_empty() {

@@ -1,18 +1,13 @@
-//! Commands and operands: fields, functions, methods and their arguments.
-
-use serde_json::Value;
+//! Commands and operands: functions and their arguments. See `field.rs` for fields and methods.
 
 use crate::error::{Error, Position};
 use crate::execute::{Run, failed};
+use crate::field::Call;
 use crate::functions::{self, Arguments};
-use crate::item::{Item, json_type_name};
+use crate::item::Item;
 use crate::literal::Number;
 use crate::node::{Command, Operand, OperandKind, Pipe};
-use crate::shape::{Missing, Shape};
-use crate::signature::{self, Parameter};
-
-/// Go's words for a field that is called.
-const NO_METHOD: &str = "is not a method but has arguments";
+use crate::signature::{self, Signature};
 
 /// Where an error is reported.
 #[derive(Clone, Copy)]
@@ -41,7 +36,10 @@ impl<'a> Run<'a> {
         let first = &command.first;
         let at = At { position: first.position, shown: first };
         match &first.kind {
-            OperandKind::Function(name) => self.function(name, at, command, dot, last),
+            OperandKind::Function(name) => {
+                let whole = At { position: at.position, shown: command };
+                self.function(name, at, whole, &command.arguments, dot, last)
+            }
             OperandKind::Field(names) => {
                 let receiver = dot.clone();
                 self.fields(&receiver, names, at, Some(Call { command, dot, last }))
@@ -52,7 +50,7 @@ impl<'a> Run<'a> {
             }
             OperandKind::Chain(inner, names) => {
                 let receiver = self.operand(inner, dot)?;
-                self.fields(&receiver, names, at, Some(Call { command, dot, last }))
+                self.fields(&receiver, names, inside(inner, at), Some(Call { command, dot, last }))
             }
             _ if !command.arguments.is_empty() || last.is_some() => {
                 Err(self.fail(at, &format!("can't give argument to non-function {first}")))
@@ -63,7 +61,7 @@ impl<'a> Run<'a> {
     }
 
     /// The value of an operand without arguments.
-    fn operand(&mut self, operand: &'a Operand, dot: &Item<'a>) -> Result<Item<'a>, Error> {
+    pub(crate) fn operand(&mut self, operand: &'a Operand, dot: &Item<'a>) -> Result<Item<'a>, Error> {
         let at = At { position: operand.position, shown: operand };
         Ok(match &operand.kind {
             OperandKind::Dot => dot.clone(),
@@ -85,12 +83,12 @@ impl<'a> Run<'a> {
             }
             OperandKind::Function(name) => {
                 self.step()?;
-                self.apply(name, at, at, &Arguments::default(), &[])?
+                self.function(name, at, at, &[], dot, None)?
             }
             OperandKind::Pipe(pipe) => self.inner_pipe(pipe, dot)?,
             OperandKind::Chain(inner, names) => {
                 let receiver = self.operand(inner, dot)?;
-                self.fields(&receiver, names, at, None)?
+                self.fields(&receiver, names, inside(inner, at), None)?
             }
         })
     }
@@ -99,219 +97,79 @@ impl<'a> Run<'a> {
         failed(self, at.position, at.shown, what)
     }
 
-    /// `receiver.A.B.C`; the last one may be a method that takes the command's arguments.
-    fn fields(
-        &mut self,
-        receiver: &Item<'a>,
-        names: &'a [String],
-        at: At<'_>,
-        mut call: Option<Call<'_, 'a>>,
-    ) -> Result<Item<'a>, Error> {
-        let mut value = receiver.clone();
-        for (index, name) in names.iter().enumerate() {
-            let call = if index + 1 == names.len() { call.take() } else { None };
-            value = self.field(&value, name, at, call)?;
-        }
-        Ok(value)
-    }
-
-    fn field(
-        &mut self,
-        receiver: &Item<'a>,
-        name: &'a str,
-        at: At<'_>,
-        call: Option<Call<'_, 'a>>,
-    ) -> Result<Item<'a>, Error> {
-        let has_arguments =
-            call.as_ref().is_some_and(|c| !c.command.arguments.is_empty() || c.last.is_some());
-        if let Some(found) = known_field(receiver, name) {
-            if has_arguments {
-                let is_struct = matches!(receiver, Item::Data(_, Shape::Struct(_)));
-                let why =
-                    if is_struct { "has arguments but cannot be invoked as function" } else { NO_METHOD };
-                let what = format!("{name} {why}");
-                return Err(self.fail(at, &what));
-            }
-            return Ok(found);
-        }
-        if self.is_root(receiver) {
-            let arguments = match call {
-                Some(call) => self.method_arguments(call)?,
-                None => Vec::new(),
-            };
-            if let Some(result) = self.data.methods.call(name, &arguments) {
-                let value = result.map_err(|why| self.fail(at, &format!("error calling {name}: {why}")))?;
-                self.pay(functions::weight(&value))?;
-                return Ok(Item::made(value));
-            }
-        }
-        if has_arguments {
-            let what = format!("{name} {NO_METHOD}");
-            return Err(self.fail(at, &what));
-        }
-        self.missing(receiver, name, at)
-    }
-
-    fn is_root(&self, item: &Item<'a>) -> bool {
-        matches!(item, Item::Data(value, _) if std::ptr::eq(*value, self.data.value))
-    }
-
-    fn method_arguments(&mut self, call: Call<'_, 'a>) -> Result<Vec<Value>, Error> {
-        let mut values = Vec::new();
-        for argument in &call.command.arguments {
-            let value = self.operand(argument, call.dot)?.to_value();
-            self.pay(functions::weight(&value))?;
-            values.push(value);
-        }
-        values.extend(call.last.map(|last| last.to_value()));
-        Ok(values)
-    }
-
-    /// A name that is not there.
-    fn missing(&self, receiver: &Item<'a>, name: &str, at: At<'_>) -> Result<Item<'a>, Error> {
-        let strict = self.data.missing == Missing::Error;
-        let quoted = crate::literal::quote(name);
-        let what = match receiver {
-            Item::Nothing if strict => format!("nil data; no entry for key {quoted}"),
-            Item::Nothing
-            | Item::Absent(Shape::Any | Shape::Map(_), _)
-            | Item::Data(Value::Object(_), Shape::Map(_)) => return Ok(Item::Nothing),
-            Item::Absent(_, key) if strict => {
-                format!("map has no entry for key {}", crate::literal::quote(key))
-            }
-            Item::Absent(..) => format!("nil pointer evaluating {}.{name}", receiver.type_name()),
-            Item::Data(Value::Object(_), _) if strict => format!("map has no entry for key {quoted}"),
-            Item::Data(Value::Object(_), Shape::Any) => return Ok(Item::Nothing),
-            Item::Made(value) if value.is_object() => return Ok(Item::Nothing),
-            Item::Data(_, Shape::Any) => format!("can't evaluate field {name} in type interface {{}}"),
-            other => format!("can't evaluate field {name} in type {}", other.type_name()),
-        };
-        Err(self.fail(at, &what))
-    }
-
+    /// A function with its operands, and behind them the value of the pipeline so far.
     fn function(
         &mut self,
         name: &str,
         at: At<'_>,
-        command: &'a Command,
-        dot: &Item<'a>,
-        last: Option<Item<'a>>,
-    ) -> Result<Item<'a>, Error> {
-        let whole = At { position: at.position, shown: command };
-        if matches!(name, "and" | "or") {
-            return self.short_circuit(name, at, command, dot, last);
-        }
-        let mut items = Vec::new();
-        for argument in &command.arguments {
-            items.push(self.operand(argument, dot)?);
-        }
-        items.extend(last);
-        self.apply(name, at, whole, &Arguments(items), &command.arguments)
-    }
-
-    /// The first that decides; the others are not evaluated.
-    fn short_circuit(
-        &mut self,
-        name: &str,
-        at: At<'_>,
-        command: &'a Command,
-        dot: &Item<'a>,
-        last: Option<Item<'a>>,
-    ) -> Result<Item<'a>, Error> {
-        let mut value = None;
-        for argument in &command.arguments {
-            let item = self.operand(argument, dot)?;
-            let decided = item.truth() == (name == "or");
-            if decided {
-                return Ok(item);
-            }
-            value = Some(item);
-        }
-        last.or(value)
-            .ok_or_else(|| self.fail(at, &format!("wrong number of args for {name}: want at least 1 got 0")))
-    }
-
-    fn apply(
-        &mut self,
-        name: &str,
-        at: At<'_>,
         whole: At<'_>,
-        arguments: &Arguments<'a>,
         operands: &'a [Operand],
+        dot: &Item<'a>,
+        last: Option<Item<'a>>,
     ) -> Result<Item<'a>, Error> {
         let signature = signature::of(name, self.data.functions);
-        let got = arguments.0.len();
-        let (least, exact) = (signature.fixed.len() + signature.at_least, signature.rest.is_none());
+        let got = operands.len() + usize::from(last.is_some());
+        let (least, exact) = (signature.fixed.len(), signature.rest.is_none());
         if got < least || exact && got > least {
             let least_word = if exact { "" } else { "at least " };
             let what = format!("wrong number of args for {name}: want {least_word}{least} got {got}");
             return Err(self.fail(at, &what));
         }
-        for (index, item) in arguments.0.iter().enumerate() {
-            let Some(parameter) = signature.fixed.get(index).copied().or(signature.rest) else { continue };
-            if let Err(what) = check(parameter, item, operands.get(index)) {
-                let at = operands
-                    .get(index)
-                    .map_or(at, |operand| At { position: operand.position, shown: operand });
-                return Err(self.fail(at, &what));
+        let decides = match name {
+            "and" => Some(false),
+            "or" => Some(true),
+            _ => None,
+        };
+        let mut items = Vec::with_capacity(got);
+        for (index, operand) in operands.iter().enumerate() {
+            let item = self.operand(operand, dot)?;
+            self.check(
+                signature,
+                index,
+                &item,
+                Some(operand),
+                At { position: operand.position, shown: operand },
+            )?;
+            // `and` and `or` do not look further than they must.
+            if decides == Some(item.truth()) {
+                return Ok(item);
             }
+            items.push(item);
+        }
+        if let Some(last) = last {
+            let at = operands.last().map_or(at, |operand| At { position: operand.position, shown: operand });
+            self.check(signature, items.len(), &last, None, at)?;
+            items.push(last);
+        }
+        if decides.is_some() {
+            return Ok(items.pop().unwrap_or(Item::Nothing));
         }
         let memory = self.memory();
-        let made = functions::call(name, self.data.functions, arguments, memory)
+        let made = functions::call(name, self.data.functions, &Arguments(items), memory)
             .map_err(|why| self.fail(whole, &format!("error calling {name}: {why}")))?;
         if let Item::Made(value) = &made {
             self.pay(functions::weight(value))?;
         }
         Ok(made)
     }
-}
 
-/// A command whose first operand may be a method.
-struct Call<'n, 'a> {
-    command: &'a Command,
-    dot: &'n Item<'a>,
-    last: Option<Item<'a>>,
-}
-
-fn known_field<'a>(receiver: &Item<'a>, name: &'a str) -> Option<Item<'a>> {
-    let Item::Data(value, Shape::Struct(shape)) = receiver else { return receiver.member(name) };
-    let map = value.as_object()?;
-    match shape.field(name) {
-        Some(field) => Some(match map.get(field.key) {
-            Some(value) => Item::data(value, &field.shape, field.key),
-            None => Item::Absent(&field.shape, field.key),
-        }),
-        None => receiver.member(name),
+    fn check(
+        &self,
+        signature: Signature,
+        index: usize,
+        item: &Item<'a>,
+        operand: Option<&Operand>,
+        at: At<'_>,
+    ) -> Result<(), Error> {
+        match signature.fixed.get(index).copied().or(signature.rest) {
+            Some(parameter) => parameter.check(item, operand).map_err(|what| self.fail(at, &what)),
+            None => Ok(()),
+        }
     }
 }
 
-/// Whether the parameter takes the argument, in Go's words if not.
-fn check(parameter: Parameter, item: &Item<'_>, operand: Option<&Operand>) -> Result<(), String> {
-    let (good, wanted) = match parameter {
-        Parameter::Any => (true, ""),
-        Parameter::Text => (item.text().is_some(), "string"),
-        Parameter::Integer => (item.integer().is_some(), "int"),
-        Parameter::Texts => {
-            let texts = |list: &Vec<Value>| list.iter().all(Value::is_string);
-            let empty = matches!(item, Item::Absent(Shape::List(_), _));
-            (empty || item.value().and_then(Value::as_array).is_some_and(texts), "[]string")
-        }
-    };
-    if good {
-        return Ok(());
-    }
-    let literal = operand.is_some_and(|operand| {
-        matches!(operand.kind, OperandKind::Bool(_) | OperandKind::Number { .. } | OperandKind::Text { .. })
-    });
-    Err(match (literal, operand, item) {
-        (true, Some(operand), _) => {
-            let wanted = if wanted == "int" { "integer" } else { wanted };
-            format!("expected {wanted}; found {operand}")
-        }
-        (_, _, Item::Nothing) => format!("invalid value; expected {wanted}"),
-        (_, _, Item::Made(value)) => {
-            format!("wrong type for value; expected {wanted}; got {}", json_type_name(value))
-        }
-        _ => format!("wrong type for value; expected {wanted}; got {}", item.type_name()),
-    })
+/// Where Go reports what is wrong with the fields of `(pipeline).A`.
+fn inside<'n>(inner: &'n Operand, otherwise: At<'n>) -> At<'n> {
+    let last = if let OperandKind::Pipe(pipe) = &inner.kind { pipe.last_operand() } else { Some(inner) };
+    last.map_or(otherwise, |operand| At { position: operand.position, shown: operand })
 }

@@ -115,6 +115,7 @@ fn templates(#[case] template: &str, #[case] want: &str) {
 #[case("{{js .Html}}", "\\u003Ca href\\u003D\\'x\\'\\u003E\\u0026\\\"")]
 #[case("{{urlquery \"a b&c/é\"}}", "a+b%26c%2F%C3%A9")]
 #[case("{{not 0}} {{not .Name}}", "true false")]
+#[case("{{html .Missing}} {{urlquery nil}}", "&lt;no value&gt; %3Cno+value%3E")]
 fn functions_of_go(#[case] template: &str, #[case] want: &str) {
     assert_eq!(run(template), want);
 }
@@ -145,6 +146,7 @@ fn comparisons(#[case] template: &str, #[case] want: &str) {
 #[case("{{json .Html}}", r#""<a href='x'>&\"""#)]
 #[case("{{json .Missing}} {{json .List}} {{.Name | json}}", "null [\"a\",\"b\",\"c\"] \"web\"")]
 #[case("{{join .List \", \"}} {{split \"a:b:c\" \":\"}} {{len (split \"\" \":\")}}", "a, b, c [a b c] 1")]
+#[case("[{{join .Missing \",\"}}]", "[]")]
 #[case("{{title \"two words\"}} {{upper .Name}} {{lower \"ABC\"}}", "Two Words WEB abc")]
 #[case("[{{pad .Name 1 2}}] [{{pad .Empty 1 2}}]", "[ web  ] []")]
 #[case("{{truncate .Name 2}} {{truncate .Name 10}} {{truncate \"äöü\" 2}}", "we web äö")]

@@ -45,11 +45,14 @@ pub(super) fn less(a: &Item<'_>, b: &Item<'_>) -> Result<bool, String> {
     match (&a, &b) {
         (Value::Number(a), Value::Number(b)) => Ok(numbers(a, b)? == Ordering::Less),
         (Value::String(a), Value::String(b)) => Ok(a < b),
-        (Value::Number(_) | Value::String(_), Value::Number(_) | Value::String(_)) => {
-            Err(INCOMPATIBLE.to_owned())
-        }
+        (Value::Bool(_), Value::Bool(_)) => Err(INVALID.to_owned()),
+        (a, b) if is_basic(a) && is_basic(b) => Err(INCOMPATIBLE.to_owned()),
         _ => Err(INVALID.to_owned()),
     }
+}
+
+fn is_basic(value: &Value) -> bool {
+    matches!(value, Value::Bool(_) | Value::Number(_) | Value::String(_))
 }
 
 fn not_comparable(item: &Item<'_>) -> String {

@@ -51,9 +51,9 @@ pub(crate) fn call<'a>(
         "print" => print::sprint(&arguments.0),
         "println" => print::sprintln(&arguments.0),
         "printf" => print::sprintf(arguments.text(0), &arguments.0[1..], memory)?,
-        "html" => escape::html(&print::sprint(&arguments.0)),
-        "js" => escape::js(&print::sprint(&arguments.0)),
-        "urlquery" => escape::url_query(&print::sprint(&arguments.0)),
+        "html" => escape::html(&print::escaped(&arguments.0)),
+        "js" => escape::js(&print::escaped(&arguments.0)),
+        "urlquery" => escape::url_query(&print::escaped(&arguments.0)),
         _ => return other(name, arguments),
     };
     Ok(Item::made(text))
@@ -64,7 +64,6 @@ fn other<'a>(name: &str, arguments: &Arguments<'a>) -> Result<Item<'a>, String> 
     let (first, second) = (arguments.item(0), arguments.item(1));
     Ok(match name {
         "not" => Item::made(!first.truth()),
-        "and" | "or" => first.clone(),
         "len" => Item::made(access::len(first)?),
         "index" => access::index(first, &arguments.0[1..])?,
         "slice" => access::slice(first, &arguments.0[1..])?,

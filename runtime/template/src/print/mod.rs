@@ -78,6 +78,15 @@ fn push(out: &mut String, value: &Value) {
     }
 }
 
+/// What `html` and its kind escape: nothing is `<no value>` to them.
+pub(crate) fn escaped(items: &[Item<'_>]) -> String {
+    let shown: Vec<Item<'_>> = items
+        .iter()
+        .map(|item| if matches!(item, Item::Nothing) { Item::made("<no value>") } else { item.clone() })
+        .collect();
+    sprint(&shown)
+}
+
 /// Spaces stand between operands of which neither is a text.
 pub(crate) fn sprint(items: &[Item<'_>]) -> String {
     let mut text = String::new();
