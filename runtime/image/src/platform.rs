@@ -38,6 +38,12 @@ impl Platform {
         }
     }
 
+    /// Whether an image for `offered` may be had here; `wanted` is the user's wish. Without one another architecture may
+    /// be wanted, for emulation; another kernel cannot.
+    pub(crate) fn admits(wanted: Option<&Self>, offered: &Self) -> bool {
+        wanted.map_or_else(|| offered.os == Self::host().os, |wanted| wanted.serves(offered))
+    }
+
     /// How well `offered` serves this wish: `None` not at all, else lower is better.
     pub(crate) fn rank(&self, offered: &Self) -> Option<u8> {
         let offered = normalized(&offered.os, &offered.architecture, offered.variant.as_deref());

@@ -73,8 +73,11 @@ fn blobs(
         let mut repaired = false;
         if repair && matches!(problem, Problem::CorruptBlob { .. }) {
             let _alone = store.lock(FlockOperation::LockExclusive)?;
-            let path = store.content.path(blob);
-            std::fs::remove_file(&path).map_err(|error| Error::file("remove", &path, error))?;
+            // A pull may have brought a good one since, or a collection may have taken it.
+            if matches!(store.content.verify(blob), Err(Error::DigestMismatch { .. })) {
+                let path = store.content.path(blob);
+                std::fs::remove_file(&path).map_err(|error| Error::file("remove", &path, error))?;
+            }
             repaired = true;
         }
         findings.push(Finding { problem, repaired });

@@ -89,14 +89,8 @@ pub(crate) fn bring(
         Candidate::Legacy(candidate) => legacy::bring(source, &candidate)?,
     };
     let offered = Platform::of(&import.config);
-    let host = Platform::host();
-    // Another architecture may be wanted, for emulation; another kernel cannot.
-    let refused = match platform {
-        Some(wanted) => wanted.rank(&offered).is_none(),
-        None => offered.os != host.os,
-    };
-    if refused {
-        let wanted = platform.unwrap_or(&host).to_string();
+    if !Platform::admits(platform, &offered) {
+        let wanted = platform.map_or_else(|| Platform::host().to_string(), ToString::to_string);
         return Err(Error::NoPlatform { wanted, available: offered.to_string() });
     }
     Ok(import)

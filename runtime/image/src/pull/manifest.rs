@@ -71,13 +71,8 @@ pub(super) fn admit(
     platform: Option<&Platform>,
 ) -> Result<()> {
     let offered = Platform::of(config);
-    let host = Platform::host();
-    let refused = match platform {
-        Some(wanted) => wanted.rank(&offered).is_none(),
-        None => offered.os != host.os,
-    };
-    if refused {
-        let wanted = platform.unwrap_or(&host).to_string();
+    if !Platform::admits(platform, &offered) {
+        let wanted = platform.map_or_else(|| Platform::host().to_string(), ToString::to_string);
         let (reference, actual) = (reference.familiar(), offered.to_string());
         return Err(Error::WrongPlatform { reference, wanted, actual });
     }
