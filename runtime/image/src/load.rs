@@ -19,7 +19,7 @@ use crate::policy::{Policy, Subject, Transport};
 use crate::reference::Reference;
 use crate::source::{Input, Source};
 use crate::store::{Store, chain_ids};
-use crate::{Limits, Result, database};
+use crate::{Limits, Result, database, failure};
 
 /// What to load from an archive, and how much of it.
 #[derive(Clone, Debug, Default)]
@@ -56,6 +56,17 @@ impl Store {
     /// # Errors
     /// The first image that cannot be loaded ends it; those before it are in the store.
     pub fn load(
+        &self,
+        conn: &Connection,
+        input: Input<'_>,
+        options: &LoadOptions,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Vec<Loaded>> {
+        self.load_all(conn, input, options, progress)
+            .map_err(|error| failure::plain(error, "the image", &self.root))
+    }
+
+    fn load_all(
         &self,
         conn: &Connection,
         input: Input<'_>,

@@ -19,8 +19,8 @@ use crate::retry::Latch;
 use crate::store::Store;
 use crate::{Error, LayerError, Limits, Result, failure};
 
-/// Time between two namings.
-const NAMING: Duration = Duration::from_secs(5);
+/// Time between two namings. Short in tests, whose pulls are over soon.
+const NAMING: Duration = if cfg!(test) { Duration::from_millis(20) } else { Duration::from_secs(5) };
 
 /// What threads tell the one that shows it.
 pub(super) enum Told {
