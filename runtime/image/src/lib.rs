@@ -26,6 +26,7 @@ mod layer;
 mod lease;
 mod limits;
 mod load;
+mod locks;
 mod platform;
 mod policy;
 mod pull;

@@ -104,7 +104,7 @@ impl Store {
                 return Ok(pulled);
             }
         }
-        let bring = Bring::new(self, origin, reference, &found, options);
+        let bring = Bring::new(self, origin, reference, &found, options)?;
         bring.run(conn, progress, |arrival| {
             record_pull(conn, reference, &found, Some(arrival))?
                 .ok_or_else(|| Error::NoSuchImage(found.digest.to_string()))

@@ -78,7 +78,6 @@ fn what_a_killed_load_left_is_removed_by_the_next() {
     let setup = Setup::new();
     let root = setup.root.path();
     std::fs::create_dir_all(root.join("layers/tmp/dead/diff/deep")).unwrap();
-    std::fs::write(root.join("layers/tmp/chain.lock"), "").unwrap();
     std::fs::create_dir_all(root.join("blobs/tmp/dead")).unwrap();
     std::fs::write(root.join("blobs/tmp/dead/0"), "half").unwrap();
     // Whole content that the database never heard of.

@@ -243,7 +243,7 @@ fn bombs_and_hostile_layers() {
     let registry = honest();
     registry
         .edit("latest", |manifest| manifest["config"]["digest"] = manifest["layers"][0]["digest"].clone());
-    refused("", &registry);
+    refused("it is the image's config", &registry);
 }
 
 #[test]
