@@ -75,6 +75,7 @@ impl Store {
     ) -> Result<Vec<Loaded>> {
         self.make_directories()?;
         self.sweep()?;
+        self.expire(conn)?;
         let mut source = Source::open(input, self.content.stage()?, &options.limits)?;
         let platform = options.platform.as_ref();
         let mut loaded = Vec::new();

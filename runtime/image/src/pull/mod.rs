@@ -87,6 +87,7 @@ impl Store {
     ) -> Result<Pulled> {
         self.make_directories()?;
         self.sweep()?;
+        self.expire(conn)?;
         let found = manifest::find(origin, reference, options)?;
         options.policy.check(&Subject {
             transport: Transport::Docker,

@@ -184,7 +184,10 @@ fn what_a_dead_pull_left_goes_when_it_is_asked_for_or_old() {
                 let day = std::time::Duration::from_hours(25);
                 file.set_modified(std::time::SystemTime::now() - day).unwrap();
             }
-            setup.store.collect_garbage(&setup.conn).unwrap();
+            let empty = super::image::Layout::new().image("empty", &[]).tar();
+            setup.load(&empty).unwrap();
+            let options = crate::RemoveOptions::default();
+            setup.store.remove(&setup.conn, "empty", options, &|_| Ok(Vec::new())).unwrap();
         } else {
             setup.store.prune(&setup.conn, &crate::PruneOptions::default(), &|_| Ok(Vec::new())).unwrap();
         }
