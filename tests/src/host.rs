@@ -8,7 +8,7 @@ use crate::Sandbox;
 
 /// Our processes, cgroups and namespaces on the whole host, and the mounts, sockets and directories of one [`Sandbox`].
 ///
-/// Compare two of these only while no other test runs (`tests/e2e-run` gives such tests a pass of their own).
+/// Compare two of these only while no other test runs (`xtask` gives such tests a pass of their own).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostState {
     processes: BTreeSet<String>,

@@ -5,6 +5,7 @@
 
 mod command;
 mod host;
+pub mod registry;
 mod terminal;
 
 pub use command::{Output, Running, Sandbox, env, fixture, scratch};

@@ -8,10 +8,12 @@ use crate::arch::layout;
 /// * how it ends: a reset, which the monitor sees as an exit, without waiting after a panic;
 /// * the clock: KVM's TSC needs no watchdog;
 /// * start-up: expedited RCU until init runs, no patching of lock prefixes, no bounce buffers, no sysfs trees about
-///   slab caches and built-in modules' parameters, which nobody reads and which cost thousands of allocations;
+///   slab caches and built-in modules' parameters, which nobody reads and which cost thousands of allocations,
+///   an initramfs that stays where it is;
 /// * no network interface that nobody asked for.
 const ALWAYS: &str = "reboot=k panic=-1 tsc=reliable noreplace-smp percpu_alloc=page rcupdate.rcu_expedited=1 \
-                      swiotlb=noforce initcall_blacklist=slab_late_init,param_sysfs_builtin_init dummy.numdummies=0";
+                      swiotlb=noforce initcall_blacklist=slab_late_init,param_sysfs_builtin_init retain_initrd \
+                      dummy.numdummies=0";
 /// Only emergencies, and all that a panic says, reach the early console, where the monitor captures them: each
 /// character is two exits.
 const QUIET: &str = "loglevel=3 earlycon=uart8250,io,0x3f8 keep_bootcon 8250.nr_uarts=0";

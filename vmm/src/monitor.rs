@@ -19,7 +19,10 @@ pub use owner::{CONTROL_FD, Owner, report_panics};
 
 const OWNER: u64 = 0;
 const NEWS: u64 = 1;
-const DEADLINE: u64 = 2;
+const TIMER: u64 = 2;
+
+/// How long after it is up a guest gets huge pages: what ends sooner does not earn their zeroing.
+const SETTLED: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -76,7 +79,8 @@ pub fn run(
 
 struct Control<'a> {
     epoll: OwnedFd,
-    deadline: OwnedFd,
+    /// The boot deadline, then the time at which the guest counts as settled.
+    timer: OwnedFd,
     /// 0 = none, or not any more.
     deadline_ms: u64,
     owner: Option<&'a Owner>,
@@ -88,12 +92,12 @@ impl<'a> Control<'a> {
         let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
         let control = Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
-            deadline: rustix::time::timerfd_create(TimerfdClockId::Monotonic, flags)?,
+            timer: rustix::time::timerfd_create(TimerfdClockId::Monotonic, flags)?,
             deadline_ms: config.boot_deadline_ms,
             owner,
             started: false,
         };
-        control.watch(&control.deadline, DEADLINE)?;
+        control.watch(&control.timer, TIMER)?;
         if let Some(owner) = owner {
             control.watch(owner, OWNER)?;
         }
@@ -130,7 +134,12 @@ impl<'a> Control<'a> {
                 self.note_start(machine);
                 machine.exit_reason()
             }
-            DEADLINE if self.deadline_ms > 0 => Some(ExitReason::Deadline),
+            TIMER if self.deadline_ms > 0 => Some(ExitReason::Deadline),
+            TIMER => {
+                self.arm(Duration::ZERO);
+                machine.settle();
+                None
+            }
             OWNER => match self.owner?.receive() {
                 Ok(Some(command)) => self.obey(&command, machine),
                 Ok(None) => Some(ExitReason::Stopped),
@@ -144,6 +153,7 @@ impl<'a> Control<'a> {
         match command {
             Command::Booted => {
                 self.deadline_ms = 0;
+                self.arm(SETTLED);
                 None
             }
             Command::Stop => Some(ExitReason::Stopped),
@@ -158,7 +168,7 @@ impl<'a> Control<'a> {
         }
     }
 
-    /// Reports the first `KVM_RUN` and arms the deadline that counts from it.
+    /// Reports the first `KVM_RUN` and arms the deadline that counts from it; without one the guest settles by itself.
     fn note_start(&mut self, machine: &Machine) {
         let Some(at_ns) = machine.first_run_ns().filter(|_| !self.started) else { return };
         self.started = true;
@@ -167,14 +177,19 @@ impl<'a> Control<'a> {
         }
         if self.deadline_ms > 0 {
             let passed = Duration::from_nanos(vcpu::monotonic_ns().saturating_sub(at_ns));
-            // Zero would disarm the timer.
-            let left =
-                Duration::from_millis(self.deadline_ms).saturating_sub(passed).max(Duration::from_nanos(1));
-            let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
-            let value = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
-            let timer = Itimerspec { it_interval: zero, it_value: value };
-            // Fails only for a value out of range; `validate` bounds it.
-            let _ = rustix::time::timerfd_settime(self.deadline.as_fd(), TimerfdTimerFlags::empty(), &timer);
+            let left = Duration::from_millis(self.deadline_ms).saturating_sub(passed);
+            self.arm(left.max(Duration::from_nanos(1)));
+        } else {
+            self.arm(SETTLED);
         }
+    }
+
+    /// Sets the timer; zero stops it.
+    fn arm(&self, after: Duration) {
+        let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let value = Timespec { tv_sec: after.as_secs() as i64, tv_nsec: i64::from(after.subsec_nanos()) };
+        let timer = Itimerspec { it_interval: zero, it_value: value };
+        // Fails only for a value out of range; `validate` bounds the deadline.
+        let _ = rustix::time::timerfd_settime(self.timer.as_fd(), TimerfdTimerFlags::empty(), &timer);
     }
 }

@@ -20,9 +20,11 @@ pub(crate) fn build() -> Result<PathBuf> {
     say("binaries (release, static)");
     cmd!(
         sh,
-        "cargo build --release --locked -p sandbox -p sandbox-shim -p sandbox-vmm -p sandbox-agent -p sandbox-rootfs-builder"
+        "cargo build --release --locked -p sandbox -p sandbox-shim -p sandbox-vmm -p sandbox-rootfs-builder"
     )
     .run()?;
+    say("the guest's agent (small)");
+    cmd!(sh, "cargo build --profile agent --locked -p sandbox-agent").run()?;
 
     let dist = paths::dist();
     let bin = dist.join("bin");
@@ -38,7 +40,7 @@ pub(crate) fn build() -> Result<PathBuf> {
 
     say("initramfs and default image");
     let builder = target.join("sandbox-rootfs-builder");
-    let (agent, initramfs) = (target.join("sandbox-agent"), libexec.join("initramfs.cpio"));
+    let (agent, initramfs) = (paths::target("agent").join("sandbox-agent"), libexec.join("initramfs.cpio"));
     cmd!(sh, "{builder} initramfs --agent {agent} --output {initramfs}").run()?;
     let image = libexec.join("default-image.tar");
     cmd!(sh, "{builder} default-image --busybox /bin/busybox --output {image}").run()?;

@@ -7,13 +7,35 @@ use std::process::Stdio;
 use anyhow::{Context, Result, bail};
 use xshell::{Shell, cmd};
 
-use crate::{dist, guest, paths, say, suite};
+use crate::{dist, guest, paths, registry, say, suite};
 
 /// Status of tests/lab when its own kernel or QEMU ended before the command: emulated nested virtualization does that
 /// now and then. Says nothing about the tests, whose failures have another status.
 const MACHINE_DIED: i32 = 125;
-/// Starts of the lab at the most.
+/// Starts of the lab at the most, per pass.
 const TRIES: u32 = 3;
+
+/// One run of the test program.
+struct Pass<'a> {
+    /// For the test program.
+    arguments: Vec<&'a str>,
+    /// Of the lab's machine.
+    cpus: &'a str,
+}
+
+/// Tests that compare the host before and after need it to themselves, so they get a pass of their own. In the lab that
+/// pass has one CPU: they kill and start guests by the dozen, and with two CPUs QEMU's emulation of nested
+/// virtualization then loses a guest in about one of 300 (a triple fault out of nothing).
+fn passes(filters: &[String]) -> Vec<Pass<'_>> {
+    if filters.is_empty() {
+        return vec![
+            Pass { arguments: vec!["--test-threads=2", "--skip", "crash::"], cpus: "2" },
+            Pass { arguments: vec!["--test-threads=1", "crash::"], cpus: "1" },
+        ];
+    }
+    let arguments = std::iter::once("--test-threads=1").chain(filters.iter().map(String::as_str)).collect();
+    vec![Pass { arguments, cpus: "2" }]
+}
 
 /// Test images, fetched once; the directory that holds them.
 pub(crate) fn fixtures() -> Result<PathBuf> {
@@ -26,39 +48,51 @@ pub(crate) fn fixtures() -> Result<PathBuf> {
 
 /// Runs the tests whose names contain any of `filters` (all without filters); how many passed.
 pub(crate) fn run(filters: &[String]) -> Result<u64> {
+    registry::prepare()?;
     let dist = dist::build()?;
     let fixtures = fixtures()?;
     let sh = Shell::new()?;
     sh.change_dir(paths::root());
-    let program = test_binary(&sh)?;
+    let program = test_binary(&sh, "e2e")?;
     sh.set_var("SANDBOX_BIN", dist.join("bin/sandbox"));
     sh.set_var("SANDBOX_LIBEXEC", dist.join("libexec/sandbox"));
     sh.set_var("SANDBOX_FIXTURES", &fixtures);
     let native = guest::native_vm_works(&dist);
     guest::announce(native);
     say("whole-program tests");
+    let mut passed = 0;
+    // All passes, so that one run tells of all failures.
+    let mut failed = false;
+    for pass in passes(filters) {
+        let (out, code) = attempt(&sh, native, &program, &pass)?;
+        failed |= code != 0;
+        passed += if code == 0 { suite::count(&out)? } else { 0 };
+    }
+    if failed {
+        bail!("whole-program tests failed; see above");
+    }
+    Ok(passed)
+}
+
+/// One pass, in the lab again if the lab itself dies.
+fn attempt(sh: &Shell, native: bool, program: &Path, pass: &Pass<'_>) -> Result<(String, i32)> {
+    let (arguments, cpus) = (&pass.arguments, pass.cpus);
+    if native {
+        return tee(cmd!(sh, "{program} {arguments...}").quiet());
+    }
+    let lab = || cmd!(sh, "tests/lab -c {cpus} -m 8192 -t 2700 -- {program} {arguments...}").quiet();
     for _ in 1..TRIES {
-        let (out, code) = tee(command(&sh, native, &program, filters))?;
-        if native || code != MACHINE_DIED {
-            return verdict(&out);
+        let (out, code) = tee(lab())?;
+        if code != MACHINE_DIED {
+            return Ok((out, code));
         }
         say("the emulated machine itself died: starting it once more");
     }
-    let (out, _) = tee(command(&sh, native, &program, filters))?;
-    verdict(&out)
-}
-
-/// The tests, here or in the lab.
-fn command<'a>(sh: &'a Shell, native: bool, program: &Path, filters: &[String]) -> xshell::Cmd<'a> {
-    if native {
-        cmd!(sh, "tests/e2e-run {program} {filters...}").quiet()
-    } else {
-        cmd!(sh, "tests/lab -m 8192 -t 2700 -- tests/e2e-run {program} {filters...}").quiet()
-    }
+    tee(lab())
 }
 
 /// Runs a command, shows its output line by line as it comes, and returns it with the exit status.
-fn tee(command: xshell::Cmd<'_>) -> Result<(String, i32)> {
+pub(crate) fn tee(command: xshell::Cmd<'_>) -> Result<(String, i32)> {
     let mut child = std::process::Command::from(command).stdout(Stdio::piped()).spawn()?;
     let stdout = child.stdout.take().context("no pipe")?;
     let mut all = String::new();
@@ -72,23 +106,15 @@ fn tee(command: xshell::Cmd<'_>) -> Result<(String, i32)> {
     Ok((all, status.code().unwrap_or(-1)))
 }
 
-/// The passed tests of all passes; an error if any failed or a pass has no result.
-fn verdict(out: &str) -> Result<u64> {
-    if !out.lines().any(|line| line == "all passes ended well") {
-        bail!("whole-program tests failed; see above");
-    }
-    suite::count(out)
-}
-
 /// Builds `sandbox-tests` and asks cargo where the program is.
-fn test_binary(sh: &Shell) -> Result<PathBuf> {
-    let out = cmd!(sh, "cargo test --locked -p sandbox-tests --test e2e --no-run --message-format=json")
+pub(crate) fn test_binary(sh: &Shell, name: &str) -> Result<PathBuf> {
+    let out = cmd!(sh, "cargo test --locked -p sandbox-tests --test {name} --no-run --message-format=json")
         .quiet()
         .read()?;
     let path = out
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter(|message| message["target"]["name"] == "e2e")
+        .filter(|message| message["target"]["name"] == name)
         .find_map(|message| message["executable"].as_str().map(PathBuf::from));
     path.context("cargo named no test program")
 }

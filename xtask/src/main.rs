@@ -5,6 +5,7 @@
 //! cargo xtask demo            one container of each isolation, side by side
 //! cargo xtask test            formatting, lints, unit tests, whole-program tests
 //! cargo xtask e2e [FILTER..]  only the whole-program tests
+//! cargo xtask registry [FILTER..]  only the tests against a real registry
 //! cargo xtask lab [LAB OPTIONS] -- COMMAND   a command on the emulated machine
 //! ```
 
@@ -14,6 +15,7 @@ mod dist;
 mod e2e;
 mod guest;
 mod paths;
+mod registry;
 mod suite;
 
 use anyhow::{Result, bail};
@@ -27,8 +29,9 @@ fn main() -> Result<()> {
         "demo" => demo::run(),
         "test" => suite::run(),
         "e2e" => e2e::run(&rest).map(drop),
+        "registry" => registry::run(&rest).map(drop),
         "lab" => guest::lab(&rest),
-        _ => bail!("usage: cargo xtask dist|demo|test|e2e|lab (see the head of xtask/src/main.rs)"),
+        _ => bail!("usage: cargo xtask dist|demo|test|e2e|registry|lab (see the head of xtask/src/main.rs)"),
     }
 }
 

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use xshell::{Shell, cmd};
 
-use crate::{apt, e2e, paths, say};
+use crate::{apt, e2e, paths, registry, say};
 
 /// Runs everything and closes with the line `N passed, 0 failed`.
 pub(crate) fn run() -> Result<()> {
@@ -15,11 +15,14 @@ pub(crate) fn run() -> Result<()> {
     say("lints");
     cmd!(sh, "cargo clippy --locked --workspace --all-targets --quiet -- -D warnings").quiet().run()?;
     say("unit tests");
-    let out = cmd!(sh, "cargo test --locked --workspace --exclude sandbox-tests --quiet").quiet().read()?;
+    let out = cmd!(sh, "tests/own-root cargo test --locked --workspace --exclude sandbox-tests --quiet")
+        .quiet()
+        .read()?;
     println!("{out}");
     let units = count(&out)?;
+    let images = registry::run(&[])?;
     let whole = e2e::run(&[])?;
-    println!("{} passed, 0 failed", units + whole);
+    println!("{} passed, 0 failed", units + images + whole);
     Ok(())
 }
 

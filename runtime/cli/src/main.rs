@@ -6,6 +6,8 @@ mod commands;
 mod failure;
 mod flags;
 mod format;
+mod interrupt;
+mod progress;
 mod relay;
 mod timings;
 mod usage;

@@ -31,7 +31,7 @@ impl Usage {
         let context = Context(error);
         match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-                Usage { text: error.render().to_string().trim_end().to_owned(), code: 0 }
+                Usage { text: options_as_go_shows_them(error.render().to_string().trim_end()), code: 0 }
             }
             ErrorKind::DisplayVersion => Usage { text: error.to_string().trim_end().to_owned(), code: 0 },
             ErrorKind::InvalidSubcommand | ErrorKind::MissingSubcommand => Usage {
@@ -41,22 +41,47 @@ impl Usage {
                 ),
                 code: 1,
             },
-            ErrorKind::MissingRequiredArgument => {
-                with_usage(&format!("sandbox: '{path}' requires at least 1 argument"), command, &path, 1)
-            }
+            ErrorKind::MissingRequiredArgument => with_usage(&wrong_count(command, &path), command, &path, 1),
             ErrorKind::UnknownArgument => {
                 let argument = context.text(ContextKind::InvalidArg);
                 if argument.starts_with('-') && argument != "-" {
                     with_usage(&unknown_flag(&argument), command, &path, ENGINE)
-                } else if command.get_positionals().next().is_some() {
-                    with_usage(&format!("sandbox: '{path}' requires at most 1 argument"), command, &path, 1)
                 } else {
-                    with_usage(&format!("sandbox: '{path}' accepts no arguments"), command, &path, 1)
+                    with_usage(&wrong_count(command, &path), command, &path, 1)
                 }
             }
             _ => with_usage(&invalid_value(&context, command, error), command, &path, ENGINE),
         }
     }
+}
+
+/// Go's pflag shows `-q, --quiet` and `--name string` where the parser has `-q, --quiet[=<QUIET>]` and `--name <string>`.
+fn options_as_go_shows_them(help: &str) -> String {
+    let is_option = |line: &str| line.starts_with("  -") || line.starts_with("      --");
+    let parts = |line: &str| -> Option<(String, String)> {
+        let begin = line.find('-').filter(|_| is_option(line))?;
+        let end = line.get(begin..)?.find("  ").map_or(line.len(), |end| begin + end);
+        let (left, right) = line.split_at_checked(end)?;
+        let left = left.split("[=<").next().unwrap_or(left).replace(['<', '>'], "");
+        Some((left.trim_end().trim_end_matches("...").to_owned(), right.trim_start().to_owned()))
+    };
+    let width = help.lines().filter_map(parts).map(|(left, _)| left.chars().count()).max().unwrap_or(0) + 3;
+    let old = help.lines().find(|line| is_option(line)).and_then(|line| {
+        let (_, right) = parts(line)?;
+        line.find(&right).filter(|_| !right.is_empty())
+    });
+    let mut lines: Vec<String> = Vec::new();
+    for line in help.lines() {
+        lines.push(match parts(line) {
+            Some((left, right)) => format!("{left:<width$}{right}").trim_end().to_owned(),
+            // What a wrapped description goes on with.
+            None if old.is_some_and(|old| line.len() > old && line.find(|c| c != ' ') == Some(old)) => {
+                format!("{:width$}{}", "", line.trim_start())
+            }
+            None => line.to_owned(),
+        });
+    }
+    lines.join("\n")
 }
 
 struct Context<'a>(&'a Error);
@@ -89,6 +114,23 @@ fn with_usage(message: &str, command: &Command, path: &str, code: u8) -> Usage {
     let usage = command.clone().render_usage().to_string();
     let usage = usage.strip_prefix("Usage: ").unwrap_or(&usage).trim();
     Usage { text: format!("{message}\n\nUsage:  {usage}\n\nRun '{path} --help' for more information"), code }
+}
+
+/// How many arguments there must be, in Docker's words.
+fn wrong_count(command: &Command, path: &str) -> String {
+    let positionals: Vec<_> = command.get_positionals().collect();
+    let least = positionals.iter().filter(|arg| arg.is_required_set()).count();
+    let open = positionals.iter().any(|arg| arg.get_num_args().is_some_and(|range| range.max_values() > 1));
+    let most = (!open).then_some(positionals.len());
+    let arguments = |count: usize| format!("{count} argument{}", if count == 1 { "" } else { "s" });
+    let wanted = match (least, most) {
+        (_, Some(0)) => "accepts no arguments".to_owned(),
+        (least, Some(most)) if least == most => format!("requires {}", arguments(least)),
+        (0, Some(most)) => format!("requires at most {}", arguments(most)),
+        (least, Some(most)) => format!("requires at least {least} and at most {}", arguments(most)),
+        (least, None) => format!("requires at least {}", arguments(least)),
+    };
+    format!("sandbox: '{path}' {wanted}")
 }
 
 fn unknown_flag(argument: &str) -> String {

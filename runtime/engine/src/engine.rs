@@ -1,6 +1,9 @@
 //! The engine itself: what a front end holds.
 
+use std::cell::OnceCell;
+
 use rusqlite::Connection;
+use sandbox_image::Store;
 use sandbox_shim::plan::{Plan, Rootfs};
 use sandbox_shim::wire::Exit;
 use std::os::unix::net::UnixStream;
@@ -28,7 +31,7 @@ use crate::volumes;
 use crate::{id, name};
 
 /// The request, in the container's directory.
-const CONFIG: &str = "config.json";
+pub(crate) const CONFIG: &str = "config.json";
 /// Seconds between the stop signal and SIGKILL, Docker's.
 const STOP_TIMEOUT_S: u32 = 10;
 /// How often a made-up name may be taken already.
@@ -40,6 +43,8 @@ pub struct Engine {
     pub(crate) paths: Paths,
     pub(crate) installation: Installation,
     pub(crate) connection: Connection,
+    /// Opened by whoever needs it first.
+    pub(crate) store: OnceCell<Store>,
     problems: Vec<Error>,
 }
 
@@ -83,7 +88,7 @@ impl Engine {
         paths.prepare()?;
         let connection = state::open(&paths.database())?;
         let problems = reclaim::reap(&connection, &paths)?;
-        Ok(Engine { paths, installation, connection, problems })
+        Ok(Engine { paths, installation, connection, store: OnceCell::new(), problems })
     }
 
     /// What reclaim could not do, for the user to know.
@@ -165,13 +170,15 @@ impl Engine {
             run_dir: text(&run_dir)?,
             cgroup: cgroup.as_deref().map(text).transpose()?,
         };
-        self.make(container, &plan, request, &mounts, &uses, &files)
+        self.make(container, image, &plan, request, &mounts, &uses, &files)
     }
 
     /// From here on things are made: the row first.
+    #[expect(clippy::too_many_arguments, reason = "all that was worked out before")]
     fn make(
         &mut self,
         mut container: Container,
+        image: &Defaults,
         plan: &Plan,
         request: &Request,
         mounts: &[Resolved],
@@ -179,7 +186,7 @@ impl Engine {
         files: &Files,
     ) -> Result<Created> {
         let creating = lock::creating(&self.paths.creation_lock())?;
-        self.insert(&mut container, uses)?;
+        self.insert(&mut container, image, uses)?;
         let made = private_dir(&plan.container_dir).and_then(|()| lock::create(&plan.container_dir));
         let lock = match made {
             Ok(lock) => lock,
@@ -205,7 +212,8 @@ impl Engine {
     }
 
     /// Inserts the row, under a made-up name where the user gave none.
-    fn insert(&mut self, container: &mut Container, uses: &[volumes::Use]) -> Result<()> {
+    fn insert(&mut self, container: &mut Container, image: &Defaults, uses: &[volumes::Use]) -> Result<()> {
+        let store = self.store()?.clone();
         let given = !container.name.is_empty();
         let mut attempt = 0;
         loop {
@@ -213,6 +221,10 @@ impl Engine {
                 container.name = name::generate(attempt)?;
             }
             let inserted = state::write(&mut self.connection, |connection| {
+                // It may have been removed since it was looked up.
+                if let Some(manifest) = &image.manifest {
+                    store.confirm(connection, manifest)?;
+                }
                 containers::insert(connection, container)?;
                 volumes::record(connection, &container.id, uses, container.created_ns)
             });

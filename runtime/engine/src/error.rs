@@ -43,7 +43,19 @@ pub enum Error {
 
     /// The image store refused.
     #[error(transparent)]
-    Image(#[from] sandbox_image::Error),
+    Image(sandbox_image::Error),
+
+    /// A registry did not give or take something. The text is whole.
+    #[error(transparent)]
+    Registry(#[from] sandbox_image::RemoteError),
+
+    /// Credentials were not taken, or could not be kept.
+    #[error(transparent)]
+    Login(#[from] sandbox_registry::LoginError),
+
+    /// The configuration file was not taken.
+    #[error(transparent)]
+    Config(#[from] sandbox_registry::ConfigError),
 
     /// A part of the installation is missing.
     #[error(
@@ -62,6 +74,16 @@ pub enum Error {
 
 /// Result of the engine.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl From<sandbox_image::Error> for Error {
+    fn from(error: sandbox_image::Error) -> Error {
+        match error {
+            sandbox_image::Error::NoSuchImage(name) => Error::NoSuchImage(name),
+            sandbox_image::Error::Remote(error) => Error::Registry(error),
+            other => Error::Image(other),
+        }
+    }
+}
 
 impl Error {
     /// For `map_err` on a failed operation on a path.

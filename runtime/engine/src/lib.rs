@@ -5,12 +5,15 @@
 //! owner any more.
 
 mod cgroup;
+mod check;
 mod clock;
+mod config;
 pub mod doctor;
 mod engine;
 mod error;
 pub mod id;
 pub mod image;
+mod images;
 mod installation;
 pub mod isolation;
 pub mod lock;
@@ -23,13 +26,19 @@ pub mod request;
 mod spawn;
 pub mod spec;
 pub mod state;
+mod usage;
 mod volumes;
 
 pub use cgroup::Hierarchy;
+pub use check::{Finding, Problem};
 pub use clock::{monotonic_ns, realtime_ns};
+pub use config::{Config, DEFAULT_CONFIG};
 pub use engine::{Created, Engine, Outcome, Running, Size};
 pub use error::{Error, Result};
+pub use images::{ImageFilter, Registries, prune_options};
 pub use installation::Installation;
 pub use isolation::Isolation;
 pub use paths::{DEFAULT_ROOT, DEFAULT_RUN_ROOT, Paths};
 pub use request::Request;
+pub use sandbox_registry::{Found, Login, Logout};
+pub use usage::{ContainerUsage, DiskUsage, VolumeUsage};

@@ -24,8 +24,13 @@ impl Platform {
         normalized("linux", std::env::consts::ARCH, None)
     }
 
+    /// Whether an image for `offered` is what is wished for.
+    pub fn serves(&self, offered: &Self) -> bool {
+        self.rank(offered).is_some()
+    }
+
     /// What an image's config says.
-    pub(crate) fn of(config: &ImageConfiguration) -> Self {
+    pub fn of(config: &ImageConfiguration) -> Self {
         Self {
             os: config.os().to_string(),
             architecture: config.architecture().to_string(),

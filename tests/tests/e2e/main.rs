@@ -7,6 +7,7 @@ mod failures;
 mod images;
 mod limits;
 mod parity;
+mod pull;
 mod streams;
 mod terminal;
 mod timings;

@@ -60,7 +60,7 @@ pub struct Machine {
     vcpus: Vec<vcpu::Handle>,
     starter: Option<JoinHandle<()>>,
     /// Keeps guest RAM and the VM alive as long as anything may use them.
-    _memory: GuestRam,
+    memory: GuestRam,
     _vm: VmFd,
 }
 
@@ -104,7 +104,7 @@ impl Machine {
             transports,
             vcpus: Vec::with_capacity(fds.len()),
             starter: Some(starter),
-            _memory: memory,
+            memory,
             _vm: vm,
         };
         for (id, fd) in (0..).zip(fds) {
@@ -123,6 +123,11 @@ impl Machine {
     pub fn pause(&self) {
         self.shared.request(Request::Pause);
         self.kick();
+    }
+
+    /// The guest has come to stay: from now on its memory is worth huge pages.
+    pub fn settle(&self) {
+        memory::huge_pages::advise(&self.memory);
     }
 
     /// Readable when [`Machine::exit_reason`] or [`Machine::first_run_ns`] has news.

@@ -4,6 +4,7 @@
 //! Refuses to grow, to move and to be shared with another process.
 
 pub mod file;
+pub mod huge_pages;
 
 use kvm_bindings::kvm_userspace_memory_region;
 use kvm_ioctls::VmFd;
@@ -36,7 +37,7 @@ pub fn allocate(size: u64) -> Result<GuestRam, Error> {
     for (base, len) in layout::ram_ranges(size) {
         let len = usize::try_from(len).map_err(|_| Error::Layout { mib })?;
         let mapping = reserve(len).map_err(|source| Error::Reserve { mib, source })?;
-        advise_huge(&mapping);
+        huge_pages::refuse(&mapping);
         regions.push(GuestRegionMmap::new(mapping, GuestAddress(base)).ok_or(Error::Layout { mib })?);
     }
     GuestRam::from_regions(regions).map_err(|_| Error::Layout { mib })
@@ -79,12 +80,6 @@ fn reserve(len: usize) -> Result<MmapRegion<()>, vm_memory::mmap::MmapRegionErro
     // Mappings grow downwards: with this one in place the next ends where an aligned one would.
     let _padding = map(excess)?;
     map(len)
-}
-
-/// Asks for huge pages: a boot touches tens of MiB, and each page fault is a VM exit.
-fn advise_huge(mapping: &MmapRegion<()>) {
-    // SAFETY: advice on a mapping that we own; it changes no content.
-    unsafe { libc::madvise(mapping.as_ptr().cast(), mapping.size(), libc::MADV_HUGEPAGE) };
 }
 
 #[cfg(test)]

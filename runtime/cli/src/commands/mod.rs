@@ -1,32 +1,83 @@
 //! One file per command.
 
 mod doctor;
-mod images;
-mod load;
+mod image;
+mod registry;
 mod run;
+mod system;
 
-use sandbox_engine::{Engine, Installation, Paths};
+use sandbox_engine::{Engine, Installation, Paths, Registries};
 
 use crate::failure::Failure;
+use crate::flags::image::ImageCommand;
+use crate::flags::system::SystemCommand;
+use crate::flags::value::Filter;
 use crate::flags::{BenchCommand, Cli, Command, Global};
 
 /// Runs the command; the exit code of the process is what comes back.
 pub(crate) fn dispatch(cli: Cli, started_ns: u64) -> Result<u8, Failure> {
+    let global = &cli.global;
     match cli.command {
-        Command::Run(flags) => run::run(&cli.global, &flags, started_ns),
-        Command::Load(flags) => load::run(&cli.global, &flags),
-        Command::Images(flags) => images::run(&cli.global, &flags),
-        Command::Doctor(flags) => doctor::run(&cli.global, &flags),
-        Command::Bench { what: BenchCommand::Startup(flags) } => crate::bench::run(&cli.global, &flags),
+        Command::Run(flags) => run::run(global, &flags, started_ns),
+        Command::Pull(flags) | Command::Image { what: ImageCommand::Pull(flags) } => {
+            image::pull::run(global, &flags)
+        }
+        Command::Push(flags) | Command::Image { what: ImageCommand::Push(flags) } => {
+            image::push::run(global, &flags)
+        }
+        Command::Images(flags) => image::list::run(global, &flags, true),
+        Command::Image { what: ImageCommand::Ls(flags) } => image::list::run(global, &flags, false),
+        Command::History(flags) | Command::Image { what: ImageCommand::History(flags) } => {
+            image::history::run(global, &flags)
+        }
+        Command::Import(flags) | Command::Image { what: ImageCommand::Import(flags) } => {
+            image::import::run(global, &flags)
+        }
+        Command::Image { what: ImageCommand::Inspect(flags) } => image::inspect::run(global, &flags),
+        Command::Load(flags) | Command::Image { what: ImageCommand::Load(flags) } => {
+            image::load::run(global, &flags)
+        }
+        Command::Image { what: ImageCommand::Prune(flags) } => image::prune::run(global, &flags),
+        Command::Rmi(flags) | Command::Image { what: ImageCommand::Rm(flags) } => {
+            image::remove::run(global, &flags)
+        }
+        Command::Save(flags) | Command::Image { what: ImageCommand::Save(flags) } => {
+            image::save::run(global, &flags)
+        }
+        Command::Tag(flags) | Command::Image { what: ImageCommand::Tag(flags) } => {
+            image::tag::run(global, &flags)
+        }
+        Command::Login(flags) => registry::login::run(global, &flags),
+        Command::Logout(flags) => registry::logout::run(global, &flags),
+        Command::Search(flags) => registry::search::run(global, &flags),
+        Command::Inspect(flags) => system::inspect::run(global, &flags),
+        Command::System { what: SystemCommand::Check(flags) } => system::check::run(global, &flags),
+        Command::System { what: SystemCommand::Df(flags) } => system::df::run(global, &flags),
+        Command::Doctor(flags) => doctor::run(global, &flags),
+        Command::Bench { what: BenchCommand::Startup(flags) } => crate::bench::run(global, &flags),
     }
 }
 
 /// The engine of this command line; what reclaim could not do is a warning and stops nothing.
 fn engine(global: &Global) -> sandbox_engine::Result<Engine> {
-    let paths = Paths::new(&global.root, &global.run_root)?;
-    let engine = Engine::open(paths, Installation::find()?)?;
+    let engine = quiet_engine(global)?;
     for problem in engine.problems() {
         eprintln!("WARNING: cannot clean up after a container that was killed: {problem}");
     }
     Ok(engine)
+}
+
+/// The same for who tells of the problems himself.
+fn quiet_engine(global: &Global) -> sandbox_engine::Result<Engine> {
+    let paths = Paths::new(&global.root, &global.run_root)?;
+    Engine::open(paths, Installation::find()?)
+}
+
+/// The registries of this command line.
+fn registries(global: &Global) -> sandbox_engine::Result<Registries> {
+    Registries::open(&global.config)
+}
+
+fn pairs(filters: &[Filter]) -> impl Iterator<Item = (&str, &str)> {
+    filters.iter().map(|filter| (filter.key.as_str(), filter.value.as_str()))
 }

@@ -2,11 +2,15 @@
 
 use sandbox_engine::image::Defaults;
 use sandbox_engine::{Engine, Error, Outcome, Size};
+use sandbox_image::{Digest, Reference};
 use sandbox_shim::wire::Exit;
 
+use crate::commands::image::pull::Puller;
 use crate::failure::{ENGINE, Failure};
 use crate::flags::Global;
 use crate::flags::run::RunFlags;
+use crate::flags::value::Pull;
+use crate::progress::Stream;
 use crate::relay::{self, signals::Signals, terminal};
 use crate::timings::Timings;
 
@@ -21,7 +25,7 @@ pub(super) fn run(global: &Global, flags: &RunFlags, started_ns: u64) -> Result<
         return Err(Failure::plain(NO_TERMINAL));
     }
     let mut engine = super::engine(global).map_err(Failure::run)?;
-    let image = image(&engine, &request.image)?;
+    let image = image(global, &engine, flags, &request.image)?;
     timings.mark("image_resolved");
 
     // From here on a signal is the container's, not ours: nothing is left half made by a Ctrl-C.
@@ -63,18 +67,32 @@ pub(super) fn run(global: &Global, flags: &RunFlags, started_ns: u64) -> Result<
     verdict(&outcome, exit)
 }
 
-/// The image, or Docker's two lines about one that is not there.
-fn image(engine: &Engine, name: &str) -> Result<Defaults, Failure> {
-    match engine.image(name) {
-        Ok(image) => Ok(Defaults::from(&image)),
-        Err(Error::NoSuchImage(name)) => {
-            eprintln!("Unable to find image '{name}' locally");
-            Err(Failure::run(format!(
-                "No such image: {name}; bring it in with `sandbox load -i ARCHIVE`, `sandbox images` lists what is there"
-            )))
+/// The image, pulled first if it has to be. One that is here costs nothing but the look.
+fn image(global: &Global, engine: &Engine, flags: &RunFlags, name: &str) -> Result<Defaults, Failure> {
+    let platform = flags.platform.as_ref();
+    if flags.pull != Pull::Always {
+        match engine.image_for(name, platform) {
+            Ok(image) => return Ok(Defaults::from(&image)),
+            Err(Error::NoSuchImage(_)) if flags.pull == Pull::Missing => {}
+            Err(error) => return Err(Failure::run(error)),
         }
-        Err(error) => Err(Failure::run(error)),
     }
+    // Nobody can be asked for an id.
+    let is_id =
+        name.parse::<Digest>().is_ok() || name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit());
+    if is_id {
+        return Err(Failure::run(Error::NoSuchImage(name.to_owned())));
+    }
+    let reference: Reference = name.parse().map_err(Failure::run)?;
+    if flags.pull == Pull::Missing && !flags.quiet {
+        eprintln!("Unable to find image '{}' locally", reference.familiar());
+    }
+    let stream = if flags.quiet { Stream::Nowhere } else { Stream::Stderr };
+    let puller = Puller::new(global, flags.platform.clone(), stream)?;
+    puller.pull(engine, &reference).map_err(Failure::run)?;
+    drop(puller);
+    let image = engine.image_for(name, platform).map_err(Failure::run)?;
+    Ok(Defaults::from(&image))
 }
 
 /// The exit code, or why the container did not run.

@@ -1,6 +1,9 @@
 //! The command line: what there is to type. The grammar of values is the engine's ([`sandbox_engine::parse`]).
 
+pub(crate) mod image;
+pub(crate) mod registry;
 pub(crate) mod run;
+pub(crate) mod system;
 pub(crate) mod value;
 
 use std::ffi::OsString;
@@ -35,6 +38,9 @@ pub(crate) struct Cli {
 /// In front of every command.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
+    /// Configuration file
+    #[arg(long, env = "SANDBOX_CONFIG", value_name = "FILE", default_value = sandbox_engine::DEFAULT_CONFIG, hide_env = true)]
+    pub(crate) config: PathBuf,
     /// Root directory of persistent data
     #[arg(long, env = "SANDBOX_ROOT", value_name = "DIR", default_value = sandbox_engine::DEFAULT_ROOT, hide_env = true)]
     pub(crate) root: PathBuf,
@@ -45,8 +51,20 @@ pub(crate) struct Global {
 
 const TEMPLATE: &str = "Usage:  {usage}\n\n{about}\n\nOptions:\n{options}";
 
-/// The commands.
+/// The help of a command that is a group of others.
+macro_rules! group {
+    ($name:literal) => {
+        concat!(
+            "Usage:  {usage}\n\n{about}\n\nCommands:\n{subcommands}\n\nRun 'sandbox ",
+            $name,
+            " COMMAND --help' for more information on a command."
+        )
+    };
+}
+
+/// The commands. Their flags are made when they are asked for: a run does not pay for the others'.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Command {
     /// Create and run a new container from an image
     #[command(
@@ -56,65 +74,66 @@ pub(crate) enum Command {
         args_override_self = true
     )]
     Run(Box<run::RunFlags>),
+    /// Download an image from a registry
+    #[command(override_usage = "sandbox pull [OPTIONS] NAME[:TAG|@DIGEST]", help_template = TEMPLATE, args_override_self = true)]
+    Pull(image::PullFlags),
+    /// Upload an image to a registry
+    #[command(override_usage = "sandbox push [OPTIONS] NAME[:TAG]", help_template = TEMPLATE, args_override_self = true)]
+    Push(image::PushFlags),
+    /// List images
+    #[command(override_usage = "sandbox images [OPTIONS] [REPOSITORY[:TAG]]", help_template = TEMPLATE, args_override_self = true)]
+    Images(image::ImagesFlags),
+    /// Authenticate to a registry
+    #[command(override_usage = "sandbox login [OPTIONS] [SERVER]", help_template = TEMPLATE, args_override_self = true)]
+    Login(registry::LoginFlags),
+    /// Log out from a registry
+    #[command(override_usage = "sandbox logout [SERVER]", help_template = TEMPLATE, args_override_self = true)]
+    Logout(registry::LogoutFlags),
+    /// Search Docker Hub for images
+    #[command(override_usage = "sandbox search [OPTIONS] TERM", help_template = TEMPLATE, args_override_self = true)]
+    Search(registry::SearchFlags),
+    /// Show the history of an image
+    #[command(override_usage = "sandbox history [OPTIONS] IMAGE", help_template = TEMPLATE, args_override_self = true)]
+    History(image::HistoryFlags),
+    /// Import the contents from a tarball to create a filesystem image
+    #[command(override_usage = "sandbox import [OPTIONS] file|URL|- [REPOSITORY[:TAG]]", help_template = TEMPLATE, args_override_self = true)]
+    Import(image::ImportFlags),
+    /// Return low-level information on objects
+    #[command(override_usage = "sandbox inspect [OPTIONS] NAME|ID [NAME|ID...]", help_template = TEMPLATE, args_override_self = true)]
+    Inspect(system::InspectFlags),
     /// Load images from an archive, a directory or standard input
     #[command(override_usage = "sandbox load [OPTIONS]", help_template = TEMPLATE, args_override_self = true)]
-    Load(LoadFlags),
-    /// List images
-    #[command(
-        override_usage = "sandbox images [OPTIONS] [REPOSITORY[:TAG]]",
-        help_template = TEMPLATE,
-        args_override_self = true
-    )]
-    Images(ImagesFlags),
+    Load(image::LoadFlags),
+    /// Remove one or more images
+    #[command(override_usage = "sandbox rmi [OPTIONS] IMAGE [IMAGE...]", help_template = TEMPLATE, args_override_self = true)]
+    Rmi(image::RemoveFlags),
+    /// Save one or more images to a tar archive (streamed to STDOUT by default)
+    #[command(override_usage = "sandbox save [OPTIONS] IMAGE [IMAGE...]", help_template = TEMPLATE, args_override_self = true)]
+    Save(image::SaveFlags),
+    /// Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE
+    #[command(override_usage = "sandbox tag SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]", help_template = TEMPLATE, args_override_self = true)]
+    Tag(image::TagFlags),
+    /// Manage images
+    #[command(override_usage = "sandbox image COMMAND", help_template = group!("image"), disable_help_subcommand = true, subcommand_required = true, arg_required_else_help = true)]
+    Image {
+        #[command(subcommand)]
+        what: image::ImageCommand,
+    },
+    /// Manage sandbox
+    #[command(override_usage = "sandbox system COMMAND", help_template = group!("system"), disable_help_subcommand = true, subcommand_required = true, arg_required_else_help = true)]
+    System {
+        #[command(subcommand)]
+        what: system::SystemCommand,
+    },
     /// Tell whether this machine can run containers of both isolations, and why not
     #[command(override_usage = "sandbox doctor [OPTIONS]", help_template = TEMPLATE, args_override_self = true)]
     Doctor(DoctorFlags),
     /// Measure
-    #[command(
-        override_usage = "sandbox bench COMMAND",
-        help_template = "Usage:  {usage}\n\n{about}\n\nCommands:\n{subcommands}",
-        disable_help_subcommand = true
-    )]
+    #[command(override_usage = "sandbox bench COMMAND", help_template = group!("bench"), disable_help_subcommand = true)]
     Bench {
         #[command(subcommand)]
         what: BenchCommand,
     },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct LoadFlags {
-    /// Read from an archive file or a directory in OCI layout, instead of STDIN
-    #[arg(short, long, value_name = "PATH")]
-    pub(crate) input: Option<PathBuf>,
-    /// Load only the given platform of an image, "os/arch[/variant]"
-    #[arg(long, value_name = "PLATFORM")]
-    pub(crate) platform: Option<String>,
-    /// Suppress the load output
-    #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = value::boolean, hide_default_value = true, hide_possible_values = true)]
-    pub(crate) quiet: bool,
-}
-
-#[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
-pub(crate) struct ImagesFlags {
-    /// Only show the images of this repository, or this image
-    #[arg(value_name = "REPOSITORY[:TAG]", hide = true)]
-    pub(crate) filter: Option<String>,
-    /// Show all images
-    #[arg(short, long)]
-    pub(crate) all: bool,
-    /// Show digests
-    #[arg(long)]
-    pub(crate) digests: bool,
-    /// Format output: 'table', 'table TEMPLATE', 'json' or 'TEMPLATE'
-    #[arg(long, value_name = "string")]
-    pub(crate) format: Option<String>,
-    /// Don't truncate output
-    #[arg(long)]
-    pub(crate) no_trunc: bool,
-    /// Only show image IDs
-    #[arg(short, long)]
-    pub(crate) quiet: bool,
 }
 
 #[derive(Debug, Args)]
@@ -125,6 +144,7 @@ pub(crate) struct DoctorFlags {
 }
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum BenchCommand {
     /// Measure how long containers take to start and end, side by side
     #[command(
@@ -170,11 +190,12 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<Cli, Usage> {
         })?;
         texts.push(text.to_owned());
     }
-    let command = Cli::command();
-    let matches = command.clone().try_get_matches_from(&texts);
-    matches
-        .and_then(|matches| Cli::from_arg_matches(&matches))
-        .map_err(|e| Usage::from_clap(&e, &command, &texts))
+    let matches = Cli::command().try_get_matches_from(&texts);
+    matches.and_then(|matches| Cli::from_arg_matches(&matches)).map_err(|error| {
+        let mut command = Cli::command();
+        command.build();
+        Usage::from_clap(&error, &command, &texts)
+    })
 }
 
 #[cfg(test)]

@@ -8,11 +8,11 @@ use sandbox_engine::parse::{
     device::Device, environment, mount::Mount, security, security::Security, ulimit::Ulimit, volume,
 };
 use sandbox_engine::request::{Limits, Network, Privileges, Process, Request, Vm};
+use sandbox_image::Platform;
 
-use super::value;
+use super::value::{self, Pull};
 use crate::failure::Failure;
 
-/// As they are typed.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub(crate) struct RunFlags {
@@ -100,12 +100,18 @@ pub(crate) struct RunFlags {
     /// Tune container pids limit (set -1 for unlimited)
     #[arg(long, value_name = "int", value_parser = value::integer, allow_negative_numbers = true)]
     pub(crate) pids_limit: Option<i64>,
+    /// Take the image of this platform, "os/arch[/variant]"
+    #[arg(long, value_name = "string")]
+    pub(crate) platform: Option<Platform>,
     /// Give extended privileges to this container
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = value::boolean, hide_default_value = true, hide_possible_values = true)]
     pub(crate) privileged: bool,
     /// Pull image before running ("always", "missing", "never")
     #[arg(long, value_name = "string", default_value = "missing", value_parser = value::pull)]
-    pub(crate) pull: String,
+    pub(crate) pull: Pull,
+    /// Suppress the pull output
+    #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = value::boolean, hide_default_value = true, hide_possible_values = true)]
+    pub(crate) quiet: bool,
     /// Mount the container's root filesystem as read only
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = value::boolean, hide_default_value = true, hide_possible_values = true)]
     pub(crate) read_only: bool,

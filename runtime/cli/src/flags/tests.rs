@@ -135,6 +135,80 @@ fn help_and_version() {
 }
 
 #[test]
+fn help_of_an_image_command() {
+    let (text, code) = usage(&["sandbox", "history", "--help"]);
+    assert_eq!(
+        text,
+        "Usage:  sandbox history [OPTIONS] IMAGE\n\nShow the history of an image\n\nOptions:\n      --format string   Format output: 'table', 'table TEMPLATE', 'json' or 'TEMPLATE'\n  -H, --human           \
+         Print sizes and dates in human readable format [default: true]\n      --no-trunc        Don't truncate output\n  \
+         -q, --quiet           Only show image IDs\n  -h, --help            Print help"
+    );
+    assert_eq!(code, 0);
+    let (text, _) = usage(&["sandbox", "image"]);
+    assert!(
+        text.starts_with("Usage:  sandbox image COMMAND\n\nManage images\n\nCommands:\n  history"),
+        "{text}"
+    );
+    assert!(
+        text.ends_with("Run 'sandbox image COMMAND --help' for more information on a command."),
+        "{text}"
+    );
+}
+
+#[rstest]
+#[case(&["tag", "a"], "'sandbox tag' requires 2 arguments")]
+#[case(&["tag", "a", "b", "c"], "'sandbox tag' requires 2 arguments")]
+#[case(&["pull"], "'sandbox pull' requires 1 argument")]
+#[case(&["rmi"], "'sandbox rmi' requires at least 1 argument")]
+#[case(&["image", "inspect"], "'sandbox image inspect' requires at least 1 argument")]
+#[case(&["image", "remove"], "'sandbox image rm' requires at least 1 argument")]
+#[case(&["login", "a", "b"], "'sandbox login' requires at most 1 argument")]
+#[case(&["import", "a", "b", "c"], "'sandbox import' requires at least 1 and at most 2 arguments")]
+#[case(&["system", "df", "x"], "'sandbox system df' accepts no arguments")]
+fn counts_of_arguments(#[case] line: &[&str], #[case] want: &str) {
+    let full: Vec<&str> = ["sandbox"].iter().chain(line).copied().collect();
+    let (text, code) = usage(&full);
+    assert_eq!(text.lines().next().unwrap(), format!("sandbox: {want}"));
+    assert_eq!(code, 1);
+}
+
+#[test]
+fn switches_and_filters_as_go_reads_them() {
+    let line =
+        ["sandbox", "images", "-q=false", "--no-trunc=1", "-f", "label=a=b", "--filter=Dangling = true"];
+    let Command::Images(flags) = parsed(&line).unwrap().command else { panic!("another command") };
+    assert!(!flags.quiet && flags.no_trunc);
+    assert_eq!(flags.filter[0], value::Filter { key: "label".to_owned(), value: "a=b".to_owned() });
+    assert_eq!(flags.filter[1], value::Filter { key: "dangling".to_owned(), value: "true".to_owned() });
+    let (text, code) = usage(&["sandbox", "images", "--filter", "x"]);
+    assert!(
+        text.starts_with(
+            "invalid argument \"x\" for \"-f, --filter\" flag: bad format of filter (expected name=value)"
+        ),
+        "{text}"
+    );
+    assert_eq!(code, 125);
+    let (text, _) = usage(&["sandbox", "pull", "--platform", "a/b/c/d", "x"]);
+    assert!(
+        text.starts_with("invalid argument \"a/b/c/d\" for \"--platform\" flag: invalid platform"),
+        "{text}"
+    );
+}
+
+#[test]
+fn commands_of_one_kind_are_one() {
+    for line in [["image", "ls"], ["image", "list"]] {
+        let full: Vec<&str> = ["sandbox"].into_iter().chain(line).collect();
+        let command = parsed(&full).unwrap().command;
+        assert!(matches!(command, Command::Image { what: image::ImageCommand::Ls(_) }), "{line:?}");
+    }
+    for verb in ["rm", "remove", "rmi"] {
+        let command = parsed(&["sandbox", "image", verb, "x"]).unwrap().command;
+        assert!(matches!(command, Command::Image { what: image::ImageCommand::Rm(_) }), "{verb}");
+    }
+}
+
+#[test]
 fn a_request_from_flags() {
     let request = run_flags(&[
         "--isolation=vm",

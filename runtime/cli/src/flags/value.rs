@@ -1,5 +1,6 @@
 //! Value parsers that give Docker's words when a value is wrong.
 
+use clap::{Arg, ArgAction};
 use sandbox_engine::Isolation;
 use sandbox_engine::parse::{environment, limit, mount, signal, size, ulimit};
 
@@ -54,12 +55,61 @@ pub(crate) fn isolation(text: &str) -> Result<Isolation, String> {
     text.parse()
 }
 
+/// When a run pulls its image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pull {
+    Always,
+    Missing,
+    Never,
+}
+
 /// `--pull`.
-pub(crate) fn pull(text: &str) -> Result<String, String> {
+pub(crate) fn pull(text: &str) -> Result<Pull, String> {
     match text {
-        "always" | "missing" | "never" => Ok(text.to_owned()),
+        "always" => Ok(Pull::Always),
+        "missing" | "" => Ok(Pull::Missing),
+        "never" => Ok(Pull::Never),
         other => Err(format!(
             "invalid pull option: '{other}': must be one of \"always\", \"missing\" or \"never\""
         )),
     }
+}
+
+/// `--filter key=value`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Filter {
+    pub(crate) key: String,
+    pub(crate) value: String,
+}
+
+impl std::str::FromStr for Filter {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Filter, String> {
+        let (key, value) = text.split_once('=').ok_or("bad format of filter (expected name=value)")?;
+        Ok(Filter { key: key.trim().to_lowercase(), value: value.trim().to_owned() })
+    }
+}
+
+/// `inspect --type`
+pub(crate) fn object_type(text: &str) -> Result<String, String> {
+    match text {
+        "" | "image" => Ok(text.to_owned()),
+        other => Err(format!("\"{other}\" is not a valid value for --type")),
+    }
+}
+
+/// Lets a switch be written as Go's flags are: `--quiet`, `--quiet=true`, `--quiet=0`.
+pub(crate) fn switch(arg: Arg) -> Arg {
+    if !matches!(arg.get_action(), ArgAction::SetTrue) {
+        return arg;
+    }
+    arg.action(ArgAction::Set)
+        .num_args(0..=1)
+        .require_equals(true)
+        .default_missing_value("true")
+        .default_value("false")
+        .value_parser(boolean)
+        .hide_default_value(true)
+        .hide_possible_values(true)
 }

@@ -18,8 +18,29 @@ pub(crate) fn human(seconds: u64) -> String {
     }
 }
 
-/// `2026-11-22 06:14:34 +0000 UTC` of seconds since 1970. The calendar is the proleptic Gregorian one, in eras of 400 years.
+/// `2026-11-22 06:14:34 +0000 UTC` of seconds since 1970.
 pub(crate) fn utc(seconds: i64) -> String {
+    let Date { year, month, day, hour, minute, second } = date(seconds);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} +0000 UTC")
+}
+
+/// `2026-11-22T06:14:34Z` of seconds since 1970.
+pub(crate) fn rfc3339(seconds: i64) -> String {
+    let Date { year, month, day, hour, minute, second } = date(seconds);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+struct Date {
+    year: i64,
+    month: i64,
+    day: i64,
+    hour: i64,
+    minute: i64,
+    second: i64,
+}
+
+/// The calendar is the proleptic Gregorian one, in eras of 400 years.
+fn date(seconds: i64) -> Date {
     let (days, second) = (seconds.div_euclid(86400), seconds.rem_euclid(86400));
     // Days from 0000-03-01, so that a leap day is the last of its year.
     let shifted = days + 719_468;
@@ -31,7 +52,7 @@ pub(crate) fn utc(seconds: i64) -> String {
     let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} +0000 UTC")
+    Date { year, month, day, hour, minute, second }
 }
 
 #[cfg(test)]
@@ -67,5 +88,6 @@ mod tests {
     #[case(-1, "1969-12-31 23:59:59 +0000 UTC")]
     fn dates(#[case] seconds: i64, #[case] want: &str) {
         assert_eq!(utc(seconds), want);
+        assert_eq!(rfc3339(seconds), want.replacen(' ', "T", 1).replace(" +0000 UTC", "Z"));
     }
 }

@@ -1,9 +1,13 @@
 //! How figures and tables look: Docker's conventions.
 
+pub(crate) mod container;
 pub(crate) mod duration;
+pub(crate) mod inspect;
+pub(crate) mod list;
 pub(crate) mod size;
+pub(crate) mod tab;
 pub(crate) mod table;
-pub(crate) mod template;
+pub(crate) mod text;
 
 use std::io::Write;
 

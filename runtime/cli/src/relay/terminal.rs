@@ -1,11 +1,11 @@
-//! Our own terminal: its size, and raw mode that is undone however we end, SIGKILL apart.
+//! Our own terminal: its size, raw and silent mode that are undone however we end, SIGKILL apart.
 
 use std::sync::{Mutex, PoisonError};
 
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use sandbox_engine::Size;
 
-/// How the terminal was, while it is raw. Static, because the panic hook must find it.
+/// How the terminal was, while it is changed. Static, because the panic hook must find it.
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 
 /// Raw mode; dropping it restores the terminal.
@@ -34,7 +34,31 @@ impl Drop for Raw {
     }
 }
 
-fn restore() {
+/// A terminal that shows nothing of what is typed, for passwords; dropping it restores the terminal.
+#[derive(Debug)]
+pub(crate) struct Silent(());
+
+impl Silent {
+    /// Makes the terminal on stdin silent.
+    pub(crate) fn enter() -> std::io::Result<Silent> {
+        let stdin = rustix::stdio::stdin();
+        let before = tcgetattr(stdin)?;
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHO);
+        *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
+        tcsetattr(stdin, OptionalActions::Now, &silent)?;
+        Ok(Silent(()))
+    }
+}
+
+impl Drop for Silent {
+    fn drop(&mut self) {
+        restore();
+    }
+}
+
+/// Brings back the terminal as it was, if it is changed.
+pub(crate) fn restore() {
     // try_lock: a panic while the lock is held must not hang.
     let before = match BEFORE.try_lock() {
         Ok(mut guard) => guard.take(),

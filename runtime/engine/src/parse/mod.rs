@@ -10,6 +10,7 @@ pub mod mount_flag;
 pub mod security;
 pub mod signal;
 pub mod size;
+pub mod timestamp;
 pub mod tmpfs;
 pub mod ulimit;
 pub mod volume;

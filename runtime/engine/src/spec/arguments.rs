@@ -6,7 +6,7 @@ use crate::parse::mount::clean_path;
 use crate::request::Process;
 
 /// Docker's rule: an entrypoint of the user's takes the image's command away with the image's entrypoint.
-pub(super) fn arguments(process: &Process, image: &Defaults) -> Result<Vec<String>> {
+pub(crate) fn arguments(process: &Process, image: &Defaults) -> Result<Vec<String>> {
     let (mut arguments, image_command) = match &process.entrypoint {
         Some(entrypoint) if entrypoint.is_empty() => (vec![], &[][..]),
         Some(entrypoint) => (vec![entrypoint.clone()], &[][..]),

@@ -4,7 +4,7 @@
 //! ([`crate::isolation`]); here it is only put into the spec. `process.user` and `HOME` are not here: they
 //! need the image's own `/etc/passwd`, which the container core reads when the rootfs is mounted.
 
-mod arguments;
+pub(crate) mod arguments;
 mod capabilities;
 mod devices;
 mod environment;

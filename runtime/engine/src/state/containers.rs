@@ -123,6 +123,17 @@ pub fn not_final(connection: &Connection) -> Result<Vec<Container>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// Id, state and image's id of every container.
+pub fn image_users(connection: &Connection) -> rusqlite::Result<Vec<(String, State, String)>> {
+    let mut statement =
+        connection.prepare("SELECT id, state, image_id FROM containers ORDER BY created_ns DESC")?;
+    let rows = statement.query_map([], |row| {
+        let state: String = row.get(1)?;
+        Ok((row.get(0)?, State::parse(&state), row.get(2)?))
+    })?;
+    rows.collect()
+}
+
 /// Finds by full id, then by name, then by a prefix of the id that only one container has.
 pub fn find(connection: &Connection, reference: &str) -> Result<Container> {
     let unknown = || Error::NoSuchContainer(reference.to_owned());

@@ -1,5 +1,7 @@
 //! The volumes' rows, and which container uses which.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, params};
 
 use crate::error::Result;
@@ -30,6 +32,20 @@ pub fn anonymous_of(connection: &Connection, container: &str) -> Result<Vec<Stri
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// All volumes by name, with the containers that use them.
+pub fn usage(connection: &Connection) -> Result<BTreeMap<String, Vec<String>>> {
+    let mut statement = connection.prepare(
+        "SELECT name, container FROM volumes LEFT JOIN volume_users ON volume = name ORDER BY name",
+    )?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut usage: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for row in rows {
+        let (name, container): (String, Option<String>) = row?;
+        usage.entry(name).or_default().extend(container);
+    }
+    Ok(usage)
+}
+
 /// Deletes a volume's row, after its directory is gone. Users that are still noted go with it.
 pub fn delete(connection: &Connection, name: &str) -> Result<()> {
     connection.prepare_cached("DELETE FROM volume_users WHERE volume = ?1")?.execute([name])?;
@@ -55,6 +71,7 @@ mod tests {
         }
         attach(&db, "shared", "two").unwrap();
         assert_eq!(anonymous_of(&db, "one").unwrap(), vec!["mine"]);
+        assert_eq!(usage(&db).unwrap()["shared"], ["one", "two"]);
         containers::delete(&db, "two").unwrap();
         assert_eq!(anonymous_of(&db, "one").unwrap(), vec!["mine", "shared"]);
         delete(&db, "mine").unwrap();

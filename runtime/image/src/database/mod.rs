@@ -227,6 +227,10 @@ pub(crate) fn get(conn: &Connection, manifest: &Digest) -> Result<Option<Record>
     Ok(conn.prepare_cached(&sql)?.query_row([manifest.to_string()], Record::from_row).optional()?)
 }
 
+pub(crate) fn exists(conn: &Connection, manifest: &Digest) -> Result<bool> {
+    Ok(conn.prepare_cached("SELECT 1 FROM images WHERE manifest = ?1")?.exists([manifest.to_string()])?)
+}
+
 /// Replaces the copy of an image's config.
 pub(crate) fn set_config(conn: &Connection, manifest: &Digest, config: &[u8]) -> Result<()> {
     conn.execute("UPDATE images SET config = ?2 WHERE manifest = ?1", params![manifest.to_string(), config])?;

@@ -94,9 +94,15 @@ fn check_layout_version(source: &mut Source) -> Result<()> {
     Err(Error::document("oci-layout", format!("version {:?} is unknown", clip(&layout.image_layout_version))))
 }
 
+/// containerd's whole name if there is one. Tools that do not know it (umoci) copy it to tags of their own, so a tag that
+/// differs is the newer word.
 fn name_of(descriptor: &Descriptor) -> Result<Option<Reference>> {
-    let name = descriptor.annotation(IMAGE_NAME).or_else(|| descriptor.annotation(REF_NAME));
-    name.filter(|name| !name.is_empty()).map(str::parse).transpose()
+    let annotation = |key| descriptor.annotation(key).filter(|text| !text.is_empty());
+    let tag = annotation(REF_NAME);
+    let Some(whole) = annotation(IMAGE_NAME) else { return tag.map(str::parse).transpose() };
+    let whole: Reference = whole.parse()?;
+    let tagged = tag.and_then(|tag| format!("{}:{tag}", whole.repository()).parse().ok());
+    Ok(Some(tagged.filter(|_| whole.digest().is_none()).unwrap_or(whole)))
 }
 
 /// Several nameless manifests which all name a platform are one image, as some tools write it.

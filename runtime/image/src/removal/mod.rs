@@ -11,7 +11,7 @@ use self::image::Removal;
 pub use self::prune::{LabelFilter, PruneOptions, Pruned};
 use crate::digest::Digest;
 use crate::lease::Leftovers;
-use crate::store::{Image, Store, find};
+use crate::store::{Store, find};
 use crate::{Error, Result, database};
 
 /// A container, as far as images are concerned.
@@ -101,15 +101,15 @@ impl Store {
         Ok(Pruned { removed, reclaimed: collected.blob_bytes.saturating_add(collected.layer_bytes) })
     }
 
-    /// Makes sure that an image which was resolved before is still there; to be called in the transaction that writes
-    /// down the container made of it.
+    /// Makes sure that an image which was resolved before, known by its manifest, is still there; to be called in the
+    /// transaction that writes down the container made of it.
     ///
     /// # Errors
     /// [`crate::Error::NoSuchImage`] if it was removed meanwhile.
-    pub fn confirm(&self, conn: &Connection, image: &Image) -> Result<()> {
-        match database::get(conn, &image.manifest)? {
-            Some(_) => Ok(()),
-            None => Err(Error::NoSuchImage(image.id.to_string())),
+    pub fn confirm(&self, conn: &Connection, manifest: &Digest) -> Result<()> {
+        if database::exists(conn, manifest)? {
+            return Ok(());
         }
+        Err(Error::NoSuchImage(manifest.to_string()))
     }
 }

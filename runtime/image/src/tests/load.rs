@@ -34,6 +34,20 @@ fn an_oci_archive_becomes_an_image() {
 }
 
 #[test]
+fn a_tag_beside_containerds_name_is_the_newer_word() {
+    let setup = Setup::new();
+    let mut layout = Layout::new();
+    for (tag, file) in [("v1", "one"), ("v2", "two"), ("host/other:v3", "three")] {
+        let mut descriptor = layout.manifest(&[layer(file)], "amd64");
+        descriptor["annotations"] =
+            json!({ "io.containerd.image.name": "host/app:v1", "org.opencontainers.image.ref.name": tag });
+        layout.list("", descriptor);
+    }
+    let loaded = setup.load(&layout.tar()).unwrap();
+    assert_eq!(names(&loaded), ["host/app:v1", "host/app:v2"], "one name, one image");
+}
+
+#[test]
 fn every_compression_of_archive_and_layer_gives_the_same_layer() {
     for (name, compress) in [
         ("gzip", (|data| gzip(data)) as fn(&[u8]) -> Vec<u8>),

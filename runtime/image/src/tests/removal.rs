@@ -217,9 +217,9 @@ fn prune_filters() {
 fn a_container_can_only_be_made_of_what_is_there() {
     let setup = Setup::new();
     let image = setup.add("one", &["one"]);
-    setup.store.confirm(&setup.conn, &image).unwrap();
+    setup.store.confirm(&setup.conn, &image.manifest).unwrap();
     setup.rmi("one", false, &[]).unwrap();
-    assert!(matches!(setup.store.confirm(&setup.conn, &image), Err(Error::NoSuchImage(_))));
+    assert!(matches!(setup.store.confirm(&setup.conn, &image.manifest), Err(Error::NoSuchImage(_))));
 }
 
 #[test]

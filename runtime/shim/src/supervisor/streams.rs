@@ -14,8 +14,9 @@ use crate::wire::HEADER;
 /// Bytes of output in one frame.
 const CHUNK: usize = 64 << 10;
 /// How long a stream may be silent after its process has ended before it is taken for ended too. Only something
-/// outside of the container that was given the stream can hold it open then.
-const SILENCE: Duration = Duration::from_secs(2);
+/// outside of the container that was given the stream can hold it open then; a guest on a busy host may need seconds to
+/// send its last bytes.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// Moves output to the client as frames of `kind`, an empty one at the end.
 pub(crate) async fn output(

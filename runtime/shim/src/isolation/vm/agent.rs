@@ -20,7 +20,7 @@ use super::printable::printable;
 use crate::isolation::Failure;
 use crate::wire::Exit;
 
-/// How long an answer may take. Requests that start a process read its files through the share.
+/// How long an answer may take, at least. Requests that start a process read its files through the share.
 const ANSWER: Duration = Duration::from_mins(1);
 
 /// The control channel.
@@ -29,6 +29,7 @@ pub(crate) struct Agent {
     writer: Mutex<FdStream>,
     shared: Rc<Shared>,
     next: Cell<u64>,
+    patience: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -40,11 +41,15 @@ struct Shared {
 
 /// A request that was sent.
 #[derive(Debug)]
-pub(crate) struct Pending(oneshot::Receiver<message::Body>);
+pub(crate) struct Pending {
+    answer: oneshot::Receiver<message::Body>,
+    patience: Duration,
+}
 
 impl Agent {
-    /// Takes over the connection that the agent made. `lost` is called when it is of no use any more.
-    pub(crate) fn new(connection: FdStream, lost: impl FnOnce(String) + 'static) -> Self {
+    /// Takes over the connection that the agent made. `patience` is how long an answer may take besides what is usual;
+    /// `lost` is called when the connection is of no use any more.
+    pub(crate) fn new(connection: FdStream, patience: Duration, lost: impl FnOnce(String) + 'static) -> Self {
         let shared = Rc::new(Shared::default());
         let reader = connection.clone();
         let weak = Rc::downgrade(&shared);
@@ -61,7 +66,8 @@ impl Agent {
                 lost(reason);
             }
         });
-        Self { writer: Mutex::new(connection), shared, next: Cell::new(1) }
+        let patience = ANSWER.max(patience);
+        Self { writer: Mutex::new(connection), shared, next: Cell::new(1), patience }
     }
 
     /// Sends requests in one write, so that the guest need not wait between them.
@@ -82,10 +88,10 @@ impl Agent {
             if let Err(error) = frame::encode(&Request { id, body: Some(body) }, &mut bytes) {
                 encoded = Err(Failure::engine(format!("send to the agent in the guest: {error}")));
             }
-            Pending(receiver)
+            Pending { answer: receiver, patience: self.patience }
         });
         encoded?;
-        match timeout(ANSWER, async { self.writer.lock().await.write_all(&bytes).await }).await {
+        match timeout(self.patience, async { self.writer.lock().await.write_all(&bytes).await }).await {
             Ok(Ok(())) => Ok(pending),
             Ok(Err(error)) => Err(Failure::engine(format!("send to the agent in the guest: {error}"))),
             Err(_) => Err(Failure::engine("the agent in the guest does not read")),
@@ -164,7 +170,7 @@ impl Pending {
     /// # Errors
     /// What the agent answered, or that it did not.
     pub(crate) async fn answer(self) -> Result<message::Body, Failure> {
-        match timeout(ANSWER, self.0).await {
+        match timeout(self.patience, self.answer).await {
             Ok(Ok(message::Body::Failed(failed))) => Err(Failure {
                 message: printable(&failed.message),
                 exit_code: match u8::try_from(failed.exit_code) {
@@ -174,7 +180,10 @@ impl Pending {
             }),
             Ok(Ok(body)) => Ok(body),
             Ok(Err(_)) => Err(Failure::engine("the agent in the guest is gone")),
-            Err(_) => Err(Failure::engine(format!("the agent in the guest did not answer for {ANSWER:?}"))),
+            Err(_) => {
+                let patience = self.patience;
+                Err(Failure::engine(format!("the agent in the guest did not answer for {patience:?}")))
+            }
         }
     }
 }

@@ -14,7 +14,9 @@ fn with_agent<F: Future<Output = ()>>(
         let lost = Rc::new(RefCell::new(None));
         let agent = {
             let lost = Rc::clone(&lost);
-            Agent::new(FdStream::new(host.into()).unwrap(), move |reason| *lost.borrow_mut() = Some(reason))
+            Agent::new(FdStream::new(host.into()).unwrap(), Duration::ZERO, move |reason| {
+                *lost.borrow_mut() = Some(reason);
+            })
         };
         test(Rc::new(agent), FdStream::new(guest.into()).unwrap(), lost).await;
     });

@@ -47,12 +47,18 @@ impl Drop for VmContainer {
 
 impl VmContainer {
     /// Takes over a machine whose agent has connected.
-    pub(super) fn new(plan: &Plan, monitor: Monitor, connection: FdStream, streams: StreamListener) -> Self {
+    pub(super) fn new(
+        plan: &Plan,
+        monitor: Monitor,
+        connection: FdStream,
+        patience: Duration,
+        streams: StreamListener,
+    ) -> Self {
         let monitor = Rc::new(monitor);
         let lost = Rc::new(RefCell::new(None));
         let agent = {
             let (monitor, lost) = (Rc::clone(&monitor), Rc::clone(&lost));
-            Rc::new(Agent::new(connection, move |reason| {
+            Rc::new(Agent::new(connection, patience, move |reason| {
                 tokio::task::spawn_local(async move {
                     if timeout(LOST, monitor.died()).await.is_err() {
                         *lost.borrow_mut() = Some(reason);
@@ -125,7 +131,7 @@ impl Running for VmContainer {
         let exited = self.agent.exited(&name);
         let begin = async {
             let pid = pid(&self.agent.request(body).await?);
-            Ok((pid, expected.open(std::time::Duration::ZERO).await?))
+            Ok((pid, expected.open().await?))
         };
         match self.unless_dead(begin).await {
             Ok((pid, streams)) => Ok(Process { pid, streams, exited }),

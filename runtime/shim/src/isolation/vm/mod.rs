@@ -65,7 +65,8 @@ impl Isolation for VmIsolation<'_> {
         share::make(&shares, &rootfs, &entries)?;
         let vsock = plan.run_dir.join(VSOCK);
         let control = listen(&vsock, CONTROL_PORT)?;
-        let streams = StreamListener::new(listen(&vsock, STREAM_PORT)?, self.plan.uid);
+        let patience = Duration::from_millis(self.plan.boot_deadline_ms);
+        let streams = StreamListener::new(listen(&vsock, STREAM_PORT)?, self.plan.uid, patience);
         if let Some(path) = &plan.cgroup {
             cgroup::make(path, self.plan.resources.as_ref())?;
         }
@@ -87,7 +88,7 @@ impl Isolation for VmIsolation<'_> {
         let connection = boot(&monitor, self.plan, &control).await?;
         stamps.mark("agent_ready");
         let setup = setup(plan, &entries)?;
-        let running = VmContainer::new(plan, monitor, connection, streams);
+        let running = VmContainer::new(plan, monitor, connection, patience, streams);
         let exited = running.agent.exited("");
         running.monitor.command(&Command::Booted).await;
         let begin = async {
@@ -98,7 +99,7 @@ impl Isolation for VmIsolation<'_> {
             stamps.mark("guest_set_up");
             create.answer().await?;
             stamps.mark("container_created");
-            let streams = expected.open(Duration::from_millis(self.plan.boot_deadline_ms)).await?;
+            let streams = expected.open().await?;
             Ok((pid(&start.answer().await?), streams))
         };
         match running.unless_dead(begin).await {

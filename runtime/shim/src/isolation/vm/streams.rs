@@ -17,9 +17,8 @@ use crate::isolation::{Failure, Stdio, Streams};
 
 /// Connections that have not yet said who they are. More wait in the listener's backlog.
 const STRANGERS: usize = 16;
-/// How long a connection may take to say who it is.
-const HEADER: Duration = Duration::from_secs(10);
-/// How long the guest may take to open a stream that it accepted to open; a longer boot deadline extends it.
+/// How long the guest may take to open a stream that it accepted to open, and a connection to say which stream it is: one
+/// that is dropped is missed for ever. A longer boot deadline extends it.
 const OPEN: Duration = Duration::from_secs(30);
 
 type Token = [u8; TOKEN];
@@ -28,6 +27,7 @@ type Token = [u8; TOKEN];
 #[derive(Debug)]
 pub(crate) struct StreamListener {
     expected: Rc<RefCell<HashMap<Token, oneshot::Sender<FdStream>>>>,
+    patience: Duration,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -38,14 +38,17 @@ pub(crate) struct Expected {
     input: Option<oneshot::Receiver<FdStream>>,
     output: oneshot::Receiver<FdStream>,
     error: Option<oneshot::Receiver<FdStream>>,
+    patience: Duration,
 }
 
 impl StreamListener {
-    /// Serves `listener` until dropped. Connections of other users than `uid` and root are dropped.
-    pub(crate) fn new(listener: UnixListener, uid: u32) -> Self {
+    /// Serves `listener` until dropped. Connections of other users than `uid` and root are dropped; `patience` is how
+    /// long the guest may take besides what is usual.
+    pub(crate) fn new(listener: UnixListener, uid: u32, patience: Duration) -> Self {
         let expected = Rc::new(RefCell::new(HashMap::new()));
-        let task = tokio::task::spawn_local(accept(listener, uid, Rc::clone(&expected)));
-        Self { expected, task }
+        let patience = OPEN.max(patience);
+        let task = tokio::task::spawn_local(accept(listener, uid, Rc::clone(&expected), patience));
+        Self { expected, patience, task }
     }
 
     /// Announces the streams of one process: what goes into the request, and what to wait for.
@@ -65,7 +68,13 @@ impl StreamListener {
             sandbox_protocol::Stdio { terminal: stdio.terminal.is_some(), ..Default::default() };
         let (token, output) = announce()?;
         request.stdout = token;
-        let mut expected = Expected { terminal: request.terminal, input: None, output, error: None };
+        let mut expected = Expected {
+            terminal: request.terminal,
+            input: None,
+            output,
+            error: None,
+            patience: self.patience,
+        };
         if let Some((rows, cols)) = stdio.terminal {
             (request.rows, request.cols) = (rows.into(), cols.into());
             return Ok((request, expected));
@@ -93,7 +102,7 @@ impl Expected {
     ///
     /// # Errors
     /// When it does not.
-    pub(crate) async fn open(self, patience: Duration) -> Result<Streams, Failure> {
+    pub(crate) async fn open(self) -> Result<Streams, Failure> {
         let all = async {
             let output = self.output.await?;
             let error = match self.error {
@@ -106,7 +115,7 @@ impl Expected {
             };
             Ok(Streams { input, output, error })
         };
-        match timeout(OPEN.max(patience), all).await {
+        match timeout(self.patience, all).await {
             Ok(Ok(streams)) => Ok(streams),
             Ok(Err(oneshot::error::RecvError { .. })) | Err(_) => {
                 Err(Failure::engine("the agent in the guest did not open the container's streams"))
@@ -128,6 +137,7 @@ async fn accept(
     listener: UnixListener,
     uid: u32,
     expected: Rc<RefCell<HashMap<Token, oneshot::Sender<FdStream>>>>,
+    patience: Duration,
 ) {
     let strangers = Arc::new(Semaphore::new(STRANGERS));
     while let Ok(permit) = Arc::clone(&strangers).acquire_owned().await {
@@ -144,7 +154,7 @@ async fn accept(
                 return;
             };
             let header =
-                timeout(HEADER, frame::read::<StreamHeader, _>(&mut stream, MAX_STREAM_HEADER)).await;
+                timeout(patience, frame::read::<StreamHeader, _>(&mut stream, MAX_STREAM_HEADER)).await;
             if let Ok(Ok(Some(header))) = header
                 && let Ok(token) = Token::try_from(header.token)
                 && let Some(sender) = expected.borrow_mut().remove(&token)
@@ -178,7 +188,7 @@ mod tests {
         local(async {
             let directory = tempfile::tempdir().unwrap();
             let path = directory.path().join("sock");
-            let streams = StreamListener::new(UnixListener::bind(&path).unwrap(), 0);
+            let streams = StreamListener::new(UnixListener::bind(&path).unwrap(), 0, Duration::ZERO);
             let (request, expected) = streams.expect(Stdio { terminal: None, stdin: true }).unwrap();
             assert!(
                 [&request.stdin, &request.stdout, &request.stderr].iter().all(|token| token.len() == TOKEN)
@@ -192,7 +202,7 @@ mod tests {
             stdout.write_all(b"out").await.unwrap();
             stderr.write_all(b"err").await.unwrap();
             drop((stdout, stderr));
-            let mut ours = expected.open(Duration::ZERO).await.unwrap();
+            let mut ours = expected.open().await.unwrap();
             let mut text = String::new();
             ours.output.read_to_string(&mut text).await.unwrap();
             ours.error.unwrap().read_to_string(&mut text).await.unwrap();
@@ -214,13 +224,13 @@ mod tests {
         local(async {
             let directory = tempfile::tempdir().unwrap();
             let path = directory.path().join("sock");
-            let streams = StreamListener::new(UnixListener::bind(&path).unwrap(), 0);
+            let streams = StreamListener::new(UnixListener::bind(&path).unwrap(), 0, Duration::ZERO);
             let (request, expected) =
                 streams.expect(Stdio { terminal: Some((24, 80)), stdin: true }).unwrap();
             assert!(request.terminal && request.stdin.is_empty() && request.stderr.is_empty());
             assert_eq!((request.rows, request.cols), (24, 80));
             let mut guest = open(&path, request.stdout).await;
-            let mut ours = expected.open(Duration::ZERO).await.unwrap();
+            let mut ours = expected.open().await.unwrap();
             assert!(ours.error.is_none());
             ours.input.as_mut().unwrap().write_all(b"keys").await.unwrap();
             let mut got = [0; 4];

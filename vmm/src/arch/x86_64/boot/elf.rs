@@ -16,6 +16,7 @@ const MAX_NOTES: u64 = 64 * 1024;
 
 const PT_LOAD: u32 = 1;
 const PT_NOTE: u32 = 4;
+const PF_W: u32 = 2;
 const EM_X86_64: u16 = 62;
 
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +41,8 @@ pub(super) struct Segment {
     /// Guest physical.
     pub(super) address: u64,
     memory_size: u64,
+    /// What the program writes to, though the kernel patches some of the other pages too.
+    pub(super) writable: bool,
 }
 
 impl Segment {
@@ -158,6 +161,7 @@ fn segment(program: &ProgramHeader, have: u64) -> Result<Option<Segment>, Error>
         file_size: program.file_size,
         address: program.physical_address,
         memory_size: program.memory_size,
+        writable: program.flags & PF_W != 0,
     }))
 }
 

@@ -14,7 +14,7 @@ use std::path::Path;
 use vm_memory::{GuestAddress, GuestMemoryBackend};
 
 use super::{layout, mptable};
-use crate::memory::file;
+use crate::memory::{file, huge_pages};
 use crate::virtio::GuestRam;
 
 #[derive(Debug, thiserror::Error)]
@@ -63,20 +63,22 @@ pub fn load(memory: &GuestRam, images: &Images<'_>, cmdline: &str, cpus: u8) -> 
     }
     for segment in &kernel.segments {
         let to = GuestAddress(segment.address);
-        file::place(memory, images.kernel, segment.offset, segment.file_size, to)
+        let put = if segment.writable { file::place } else { file::map };
+        put(memory, images.kernel, segment.offset, segment.file_size, to)
             .map_err(|e| kernel_error(format!("cannot be read into guest memory: {e}")))?;
     }
 
     let initramfs_error =
         |reason| Error::Initramfs { path: images.initramfs_path.display().to_string(), reason };
     let size = initramfs::check(images.initramfs).map_err(initramfs_error)?;
-    // As high as it goes: the kernel allocates from the bottom and frees this place when it has unpacked it.
+    // As high as it goes: the kernel allocates from the bottom. It is told to keep what it has unpacked
+    // (`retain_initrd`): giving it back would fill it with a pattern and so copy each page of the file.
     let start = low_end.saturating_sub(size) & !0xfff;
     if start < kernel.end() {
         let needed = (kernel.end() + size).div_ceil(1 << 20) + 1;
         return Err(Error::TooSmall { path: images.initramfs_path.display().to_string(), needed, mib });
     }
-    file::place(memory, images.initramfs, 0, size, GuestAddress(start))
+    file::map(memory, images.initramfs, 0, size, GuestAddress(start))
         .map_err(|e| initramfs_error(format!("cannot be read into guest memory: {e}")))?;
 
     let mut line = cmdline.as_bytes().to_vec();
@@ -85,6 +87,7 @@ pub fn load(memory: &GuestRam, images: &Images<'_>, cmdline: &str, cpus: u8) -> 
         return Err(Error::CommandLine { len: cmdline.len(), max: layout::CMDLINE_MAX - 1 });
     }
     let put = |bytes: &[u8], to| file::write(memory, bytes, to).map_err(Error::Write);
+    huge_pages::for_memory_map(memory, start);
     put(&line, layout::CMDLINE)?;
     put(&mptable::floating_pointer(), layout::MP_POINTER)?;
     put(&mptable::table(cpus), layout::MP_TABLE)?;

@@ -1,0 +1,5 @@
+//! The commands about everything together.
+
+pub(super) mod check;
+pub(super) mod df;
+pub(super) mod inspect;

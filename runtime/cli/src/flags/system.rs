@@ -1,0 +1,51 @@
+//! The flags of `system` and `inspect`.
+
+use clap::{Args, Subcommand};
+
+use super::{TEMPLATE, value};
+
+/// Manage sandbox
+#[derive(Debug, Subcommand)]
+#[command(defer = true)]
+pub(crate) enum SystemCommand {
+    /// Look for what is damaged or left over
+    #[command(override_usage = "sandbox system check [OPTIONS]", help_template = TEMPLATE, args_override_self = true)]
+    Check(CheckFlags),
+    /// Show sandbox disk usage
+    #[command(override_usage = "sandbox system df [OPTIONS]", help_template = TEMPLATE, args_override_self = true)]
+    Df(DfFlags),
+}
+
+#[derive(Debug, Args)]
+#[command(mut_args(value::switch))]
+pub(crate) struct CheckFlags {
+    /// Read all content of images and compute its digests again
+    #[arg(long)]
+    pub(crate) images: bool,
+    /// Remove what is left over, and what is damaged so that it can be pulled again
+    #[arg(long)]
+    pub(crate) repair: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(mut_args(value::switch))]
+pub(crate) struct DfFlags {
+    /// Format output: 'table', 'table TEMPLATE', 'json' or 'TEMPLATE'
+    #[arg(long, value_name = "string")]
+    pub(crate) format: Option<String>,
+    /// Show detailed information on space usage
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectFlags {
+    /// Format output: 'json' or 'TEMPLATE'
+    #[arg(short, long, value_name = "string")]
+    pub(crate) format: Option<String>,
+    /// Only inspect objects of the given type
+    #[arg(long, value_name = "string", value_parser = value::object_type)]
+    pub(crate) r#type: Option<String>,
+    #[arg(required = true, value_name = "NAME|ID", hide = true)]
+    pub(crate) names: Vec<String>,
+}
