@@ -55,6 +55,11 @@ impl ContentStore {
         self.partial().join(format!("{}-{}", digest.algorithm().name(), digest.hex()))
     }
 
+    /// The file of locks on blobs and layers.
+    pub(crate) fn locks(&self) -> PathBuf {
+        self.root.join("locks")
+    }
+
     pub(crate) fn leases(&self) -> PathBuf {
         self.root.join("leases")
     }

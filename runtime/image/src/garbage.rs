@@ -30,6 +30,11 @@ impl Store {
         self.collect(conn, Leftovers::Keep, None)
     }
 
+    /// Collects if what a dead process left has waited long enough; called by everything that brings content.
+    pub(crate) fn expire(&self, conn: &Connection) -> Result<()> {
+        if self.has_expired_leases()? { self.collect_garbage(conn).map(|_| ()) } else { Ok(()) }
+    }
+
     /// Removes unused content: all of it, or that of `only`.
     pub(crate) fn collect(
         &self,
@@ -41,8 +46,6 @@ impl Store {
             |digest: &Digest, of: fn(&Held) -> &[Digest]| only.is_none_or(|only| of(only).contains(digest));
         self.make_directories()?;
         let mut collected = Collected::default();
-        // A layer leaves its name at once: half a directory must not look like a whole one.
-        let removed = TemporaryDirectory::create(&self.layers.temporary())?;
         let alone = self.lock(FlockOperation::LockExclusive)?;
         let (leased, used) = self.needed(conn, leftovers)?;
         for (path, digest) in self.blob_files()? {
@@ -59,13 +62,20 @@ impl Store {
                 collected.blob_bytes += remove_file(&path)?;
             }
         }
-        for (path, chain) in self.layer_directories()? {
-            if used.layers.contains(&chain)
-                || leased.layers.contains(&chain)
-                || !chosen(&chain, |only| &only.layers)
-            {
-                continue;
-            }
+        let mut unused = self.layer_directories()?;
+        unused.retain(|(_, chain)| {
+            !used.layers.contains(chain)
+                && !leased.layers.contains(chain)
+                && chosen(chain, |only| &only.layers)
+        });
+        // A layer leaves its name at once: half a directory must not look like a whole one. On a full disk there is room
+        // for the directory by now.
+        let removed = if unused.is_empty() {
+            None
+        } else {
+            Some(TemporaryDirectory::create(&self.layers.temporary())?)
+        };
+        for ((path, chain), removed) in unused.into_iter().zip(removed.iter().cycle()) {
             collected.layer_bytes += self.layers.info(&chain).ok().flatten().map_or(0, |info| info.size);
             std::fs::rename(&path, removed.path().join(chain.hex()))
                 .map_err(|error| Error::file("remove", &path, error))?;

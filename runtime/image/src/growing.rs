@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -19,7 +20,8 @@ pub(crate) struct Growing {
 
 #[derive(Debug, Default)]
 struct State {
-    file: Option<Arc<File>>,
+    /// Where the file may be; none before the beginning.
+    places: Vec<PathBuf>,
     length: u64,
     /// Counts beginnings.
     round: u32,
@@ -49,10 +51,11 @@ pub(crate) enum Outcome {
 pub(crate) struct Broken;
 
 impl Growing {
-    /// Begins, with the first `length` bytes of `file`. Readers of an earlier beginning fail.
-    pub(crate) fn begin(&self, file: Arc<File>, length: u64) {
+    /// Begins, with the first `length` bytes of a file, which is at one of `places` and may move on from one to the next.
+    /// Readers of an earlier beginning fail.
+    pub(crate) fn begin(&self, places: Vec<PathBuf>, length: u64) {
         self.change(|state| {
-            state.file = Some(file);
+            state.places = places;
             state.length = length;
             state.round += 1;
         });
@@ -74,19 +77,23 @@ impl Growing {
     }
 
     /// Waits for the beginning; `None` if there will be none.
-    pub(crate) fn reader(self: &Arc<Self>) -> Option<GrowingReader> {
+    pub(crate) fn reader(self: &Arc<Self>) -> io::Result<Option<GrowingReader>> {
         let mut state = self.state();
-        loop {
-            match (&state.file, state.end) {
-                (_, Some(End::Failed)) => return None,
-                (Some(file), _) => {
-                    let (blob, file, round) = (Arc::clone(self), Arc::clone(file), state.round);
-                    let abandoned = Arc::default();
-                    return Some(GrowingReader { blob, file, round, position: 0, abandoned });
-                }
-                (None, _) => state = self.wait(state),
+        while state.places.is_empty() && state.end.is_none() {
+            state = self.wait(state);
+        }
+        if state.end == Some(End::Failed) {
+            return Ok(None);
+        }
+        let mut file = Err(io::ErrorKind::NotFound.into());
+        for place in &state.places {
+            file = File::open(place);
+            if file.is_ok() {
+                break;
             }
         }
+        let (blob, round) = (Arc::clone(self), state.round);
+        Ok(Some(GrowingReader { blob, file: file?, round, position: 0, abandoned: Arc::default() }))
     }
 
     /// Waits until it is known what became of the bytes of a reader.
@@ -120,7 +127,7 @@ impl Growing {
 #[derive(Debug)]
 pub(crate) struct GrowingReader {
     blob: Arc<Growing>,
-    file: Arc<File>,
+    file: File,
     round: u32,
     position: u64,
     abandoned: Arc<AtomicBool>,
@@ -187,23 +194,22 @@ impl Read for GrowingReader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
-
-    fn file(content: &[u8]) -> Arc<File> {
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(content).unwrap();
-        Arc::new(file)
+    /// The path of a new file, and one where none is; both go with the test's directory.
+    fn file(directory: &tempfile::TempDir, content: &[u8]) -> Vec<PathBuf> {
+        let path = directory.path().join(content.len().to_string());
+        std::fs::write(&path, content).unwrap();
+        vec![directory.path().join("none"), path]
     }
 
     #[test]
     fn a_reader_follows_the_writer_and_ends_when_verified() {
-        let growing = Arc::new(Growing::default());
+        let (growing, directory) = (Arc::new(Growing::default()), tempfile::tempdir().unwrap());
         let read = std::thread::scope(|scope| {
             let reader = scope.spawn(|| {
                 let mut bytes = Vec::new();
-                growing.reader().unwrap().read_to_end(&mut bytes).map(|_| bytes)
+                growing.reader().unwrap().unwrap().read_to_end(&mut bytes).map(|_| bytes)
             });
-            growing.begin(file(b"abcdef"), 2);
+            growing.begin(file(&directory, b"abcdef"), 2);
             growing.reach(4);
             growing.reach(6);
             growing.verified();
@@ -217,26 +223,26 @@ mod tests {
 
     #[test]
     fn a_new_beginning_breaks_readers_of_the_old_one() {
-        let growing = Arc::new(Growing::default());
-        growing.begin(file(b"wrong"), 5);
-        let mut reader = growing.reader().unwrap();
+        let (growing, directory) = (Arc::new(Growing::default()), tempfile::tempdir().unwrap());
+        growing.begin(file(&directory, b"wrong"), 5);
+        let mut reader = growing.reader().unwrap().unwrap();
         let mut bytes = [0; 5];
         reader.read_exact(&mut bytes).unwrap();
-        growing.begin(file(b"right"), 5);
+        growing.begin(file(&directory, b"rights"), 6);
         assert!(reader.read(&mut bytes).unwrap_err().get_ref().unwrap().is::<Broken>());
         assert_eq!(growing.outcome(reader.round()), Outcome::Again);
         growing.verified();
         assert_eq!(growing.outcome(reader.round()), Outcome::Again);
         let mut again = Vec::new();
-        growing.reader().unwrap().read_to_end(&mut again).unwrap();
-        assert_eq!(again, b"right");
+        growing.reader().unwrap().unwrap().read_to_end(&mut again).unwrap();
+        assert_eq!(again, b"rights");
     }
 
     #[test]
     fn a_waiting_reader_can_be_abandoned() {
-        let growing = Arc::new(Growing::default());
-        growing.begin(file(b"abc"), 3);
-        let mut reader = growing.reader().unwrap();
+        let (growing, directory) = (Arc::new(Growing::default()), tempfile::tempdir().unwrap());
+        growing.begin(file(&directory, b"abc"), 3);
+        let mut reader = growing.reader().unwrap().unwrap();
         let abandon = reader.abandon();
         std::thread::scope(|scope| {
             let read = scope.spawn(move || reader.read_to_end(&mut Vec::new()));
@@ -247,12 +253,12 @@ mod tests {
 
     #[test]
     fn what_fails_has_no_reader() {
-        let growing = Arc::new(Growing::default());
-        growing.begin(file(b"abc"), 3);
-        let mut reader = growing.reader().unwrap();
+        let (growing, directory) = (Arc::new(Growing::default()), tempfile::tempdir().unwrap());
+        growing.begin(file(&directory, b"abc"), 3);
+        let mut reader = growing.reader().unwrap().unwrap();
         growing.fail();
         assert!(reader.read(&mut [0; 3]).is_err());
-        assert!(growing.reader().is_none());
+        assert!(growing.reader().unwrap().is_none());
         assert_eq!(growing.outcome(1), Outcome::Failed);
     }
 }

@@ -78,6 +78,13 @@ impl Store {
         Ok(lease)
     }
 
+    /// Some lease is so old that its process must be very patient, or dead.
+    pub(crate) fn has_expired_leases(&self) -> Result<bool> {
+        let now = SystemTime::now();
+        let expired = |path: &PathBuf| now.duration_since(modified(path)).is_ok_and(|age| age >= PATIENCE);
+        Ok(files(&self.content.leases())?.iter().any(expired))
+    }
+
     /// What leases hold. The caller has the store's exclusive lock. Dead leases beyond the bounds are removed; `size` tells
     /// how many bytes of the disk the content of one takes.
     pub(crate) fn leased(&self, leftovers: Leftovers, size: &dyn Fn(&Held) -> u64) -> Result<Leased> {

@@ -1,12 +1,17 @@
 //! Images: references, the content store, unpacked layers, and import from archives and directories.
 //!
-//! An image comes in through [`Store::load`], which takes OCI layouts and archives of `docker save`, and is found again
-//! by [`Store::resolve`]. What comes from outside is hostile until its digest is verified, and stays hostile as
-//! content: names in archives never reach the file system except through checked, directory-relative calls; every
-//! length, count and depth has a bound in [`Limits`].
+//! An image comes in through [`Store::pull`] from a registry, [`Store::load`] from an archive or layout, or
+//! [`Store::import`] from a root file system; it is found again by [`Store::resolve`], and goes by [`Store::push`],
+//! [`Store::save`] and [`Store::remove`]. An image that the database knows has all its blobs and layers: it can be run,
+//! pushed and saved. Several processes use one store at once, and any of them may be killed at any moment.
+//!
+//! What comes from outside is hostile until its digest is verified, and stays hostile as content: names in archives
+//! never reach the file system except through checked, directory-relative calls; every length, count and depth has a
+//! bound in [`Limits`].
 //!
 //! Refused: digests other than SHA-256 and SHA-512, manifests with two meanings, layers that leave their directory,
-//! that would control overlayfs or reach devices of this machine, and bombs. The errors say which.
+//! that would control overlayfs or reach devices of this machine, layers that are not to be distributed, bombs, and what
+//! a [`Policy`] does not let in. The errors say which.
 
 mod arrival;
 mod check;
@@ -26,6 +31,7 @@ mod layer;
 mod lease;
 mod limits;
 mod load;
+mod locks;
 mod platform;
 mod policy;
 mod pull;

@@ -19,7 +19,7 @@ use crate::policy::{Policy, Subject, Transport};
 use crate::reference::Reference;
 use crate::source::{Input, Source};
 use crate::store::{Store, chain_ids};
-use crate::{Limits, Result, database};
+use crate::{Limits, Result, database, failure};
 
 /// What to load from an archive, and how much of it.
 #[derive(Clone, Debug, Default)]
@@ -62,8 +62,20 @@ impl Store {
         options: &LoadOptions,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Vec<Loaded>> {
+        self.load_all(conn, input, options, progress)
+            .map_err(|error| failure::plain(error, "the image", &self.root))
+    }
+
+    fn load_all(
+        &self,
+        conn: &Connection,
+        input: Input<'_>,
+        options: &LoadOptions,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Vec<Loaded>> {
         self.make_directories()?;
         self.sweep()?;
+        self.expire(conn)?;
         let mut source = Source::open(input, self.content.stage()?, &options.limits)?;
         let platform = options.platform.as_ref();
         let mut loaded = Vec::new();

@@ -62,11 +62,9 @@ impl std::fmt::Debug for Image {
 impl Store {
     /// Opens the store below `root`, the directory of the engine's state; made if missing.
     pub fn open(root: &Path) -> Result<Self> {
-        let store = Self {
-            root: Arc::new(root.to_owned()),
-            content: ContentStore::at(root.join("blobs")),
-            layers: LayerStore::at(root.join("layers")),
-        };
+        let content = ContentStore::at(root.join("blobs"));
+        let layers = LayerStore::at(root.join("layers"), content.locks());
+        let store = Self { root: Arc::new(root.to_owned()), content, layers };
         // Made last: where it is, the others are. Every start of a container comes by here.
         if !store.empty_layer().is_dir() {
             store.make_directories()?;

@@ -1,6 +1,6 @@
-//! Temporary directories whose owner's death is visible, and locks by name.
+//! Temporary directories whose owner's death is visible.
 //!
-//! Both are held by `flock`, which the kernel releases with the process that holds it. A directory whose lock is free
+//! They are held by `flock`, which the kernel releases with the process that holds it. A directory whose lock is free
 //! belongs to nobody and is removed by whoever comes next ([`sweep`]).
 
 use std::ffi::OsString;
@@ -13,8 +13,6 @@ use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::{Error, Result};
-
-const LOCK_SUFFIX: &str = ".lock";
 
 /// A directory that is removed with its contents when this value goes, or later by [`sweep`].
 #[derive(Debug)]
@@ -52,48 +50,6 @@ impl Drop for TemporaryDirectory {
     fn drop(&mut self) {
         // What stays behind is found by the next sweep.
         let _ = std::fs::remove_dir_all(&self.path);
-    }
-}
-
-/// An exclusive lock with a name; its file exists while somebody holds or wants it.
-#[derive(Debug)]
-pub(crate) struct NamedLock {
-    path: PathBuf,
-    _fd: OwnedFd,
-}
-
-impl NamedLock {
-    /// Takes `name` in `parent` if nobody else, in this process or another, holds it.
-    pub(crate) fn try_acquire(parent: &Path, name: &str) -> Result<Option<Self>> {
-        let path = parent.join(format!("{name}{LOCK_SUFFIX}"));
-        loop {
-            match lock(&path, OFlags::CREATE | OFlags::RDWR, FlockOperation::NonBlockingLockExclusive) {
-                Ok(Some(fd)) => return Ok(Some(Self { path, _fd: fd })),
-                // The holder before removed the file.
-                Ok(None) => {}
-                Err(Errno::WOULDBLOCK) => return Ok(None),
-                Err(errno) => return Err(Error::file("lock", &path, errno)),
-            }
-        }
-    }
-
-    /// Waits until nobody else holds `name` in `parent`; `pause` passes the time between two looks, and may end it.
-    ///
-    /// A blocking lock could not be given up when the work that it is for has failed elsewhere meanwhile.
-    pub(crate) fn acquire(parent: &Path, name: &str, mut pause: impl FnMut() -> Result<()>) -> Result<Self> {
-        loop {
-            if let Some(lock) = Self::try_acquire(parent, name)? {
-                return Ok(lock);
-            }
-            pause()?;
-        }
-    }
-}
-
-impl Drop for NamedLock {
-    fn drop(&mut self) {
-        // While the lock is held: whoever waits for this file sees that it is no longer the named one.
-        let _ = std::fs::remove_file(&self.path);
     }
 }
 
@@ -186,40 +142,15 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let living = TemporaryDirectory::create(parent.path()).unwrap();
         std::fs::write(living.path().join("data"), b"x").unwrap();
-        let held = NamedLock::try_acquire(parent.path(), "name").unwrap().unwrap();
-        assert!(NamedLock::try_acquire(parent.path(), "name").unwrap().is_none());
         std::fs::create_dir_all(parent.path().join("dead/deep")).unwrap();
-        std::fs::write(parent.path().join("dead.lock"), b"").unwrap();
+        std::fs::write(parent.path().join("file"), b"").unwrap();
 
         sweep(parent.path()).unwrap();
         assert!(living.path().join("data").exists());
-        assert!(parent.path().join("name.lock").exists());
         assert!(!parent.path().join("dead").exists());
-        assert!(!parent.path().join("dead.lock").exists());
+        assert!(!parent.path().join("file").exists());
 
-        drop((living, held));
-        assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn a_named_lock_has_one_holder() {
-        let parent = tempfile::tempdir().unwrap();
-        let inside = std::sync::atomic::AtomicU32::new(0);
-        std::thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| {
-                    for _ in 0..50 {
-                        let pause = || {
-                            std::thread::yield_now();
-                            Ok(())
-                        };
-                        let _lock = NamedLock::acquire(parent.path(), "x", pause).unwrap();
-                        assert_eq!(inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
-                        inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
-                    }
-                });
-            }
-        });
+        drop(living);
         assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 0);
     }
 }

@@ -62,7 +62,7 @@ fn unknown(store: &Store) -> Result<Vec<PathBuf>> {
         .chain(store.partial_files()?)
         .chain(store.layer_directories()?)
         .map(|(path, _)| path)
-        .chain(["sha256", "sha512", "tmp", "partial", "leases", "lock"].map(|name| blobs.join(name)))
+        .chain(["sha256", "sha512", "tmp", "partial", "leases", "lock", "locks"].map(|name| blobs.join(name)))
         .chain(["tmp", "empty"].map(|name| store.layers.root().join(name)))
         .collect();
     let mut found = Vec::new();

@@ -1,11 +1,12 @@
 //! What the workers on one image's layers tell each other: which layer is whose, which are whole, whether to go on.
 
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::store::LayerInfo;
-use crate::temporary::{NamedLock, TemporaryDirectory};
+use crate::locks::DigestLock;
 use crate::{Error, LayerError, Result};
 
 /// One layer, by its place in the image.
@@ -14,7 +15,7 @@ pub(super) enum Slot {
     /// Nobody looked yet.
     Unknown,
     /// To be made by the worker that comes to it.
-    Claimed(NamedLock),
+    Claimed(DigestLock),
     Working,
     Ready(Ready),
     Failed(Error),
@@ -29,12 +30,13 @@ pub(super) struct Ready {
     pub(super) fresh: Option<Fresh>,
 }
 
-/// A layer that was made here and has no name yet. The directory goes before the lock.
+/// A layer that was made here and has no name yet.
 #[derive(Debug)]
 pub(super) struct Fresh {
-    pub(super) directory: TemporaryDirectory,
+    /// Holds `diff` and the facts.
+    pub(super) directory: PathBuf,
     pub(super) has_root: bool,
-    pub(super) _lock: NamedLock,
+    pub(super) _lock: DigestLock,
 }
 
 #[derive(Debug)]
@@ -89,7 +91,7 @@ impl Slots {
     }
 
     /// The right to make a layer, unless it is there or it is of no use any more.
-    pub(super) fn take_claim(&self, index: usize) -> Option<NamedLock> {
+    pub(super) fn take_claim(&self, index: usize) -> Option<DigestLock> {
         let mut state = self.state();
         if state.is_over() {
             return None;

@@ -1,10 +1,12 @@
 //! Where unpacked layers are: `layers/<chain id>/diff`, one per chain id, made in `layers/tmp` and renamed when whole.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::locks::Locks;
 use crate::{Error, Result};
 
 /// Beside `diff`: what is worth knowing about the layer without walking it.
@@ -14,6 +16,7 @@ const INFO: &str = "layer.json";
 #[derive(Clone, Debug)]
 pub(crate) struct LayerStore {
     root: PathBuf,
+    locks: PathBuf,
 }
 
 /// Facts about an unpacked layer.
@@ -28,8 +31,13 @@ pub(crate) struct LayerInfo {
 }
 
 impl LayerStore {
-    pub(crate) fn at(root: PathBuf) -> Self {
-        Self { root }
+    /// `locks` is the store's file of locks.
+    pub(crate) fn at(root: PathBuf, locks: PathBuf) -> Self {
+        Self { root, locks }
+    }
+
+    pub(super) fn locks(&self) -> Result<Arc<Locks>> {
+        Locks::open(&self.locks)
     }
 
     pub(crate) fn root(&self) -> &Path {

@@ -9,8 +9,8 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
@@ -23,8 +23,9 @@ use super::stream::{self, TooLong};
 use super::tree::Lower;
 use crate::digest::Digest;
 use crate::growing::{Growing, Outcome};
+use crate::locks::{DigestLock, Kind};
 use crate::tar::TarReader;
-use crate::temporary::{NamedLock, TemporaryDirectory};
+use crate::temporary::TemporaryDirectory;
 use crate::{Error, LayerError, Limits, Result};
 
 /// Bytes of a compressed layer between two events.
@@ -73,12 +74,14 @@ pub(crate) struct Unpacking<'a> {
     store: LayerStore,
     jobs: &'a [Job],
     slots: Slots,
+    /// Where layers are made.
+    directory: OnceLock<TemporaryDirectory>,
 }
 
 impl LayerStore {
     /// Prepares to unpack the layers of `jobs`, bottom first.
     pub(crate) fn unpacking<'a>(&self, jobs: &'a [Job]) -> Unpacking<'a> {
-        Unpacking { store: self.clone(), jobs, slots: Slots::new(jobs.len()) }
+        Unpacking { store: self.clone(), jobs, slots: Slots::new(jobs.len()), directory: OnceLock::new() }
     }
 }
 
@@ -89,6 +92,8 @@ impl Unpacking<'_> {
     /// That of the lowest layer that failed.
     pub(crate) fn run(&self, limits: &Limits, events: &Events<'_>) -> Result<()> {
         self.claim()?;
+        let directory = TemporaryDirectory::create(&self.store.temporary())?;
+        let directory = self.directory.get_or_init(|| directory).path();
         let next = AtomicUsize::new(0);
         let workers = std::thread::available_parallelism().map_or(1, usize::from).min(self.jobs.len());
         std::thread::scope(|scope| {
@@ -98,7 +103,7 @@ impl Unpacking<'_> {
                         let index = next.fetch_add(1, Ordering::Relaxed);
                         let Some(job) = self.jobs.get(index) else { return };
                         if let Some(lock) = self.slots.take_claim(index) {
-                            let made = self.make(job, index, lock, limits, events);
+                            let made = self.make(job, index, directory, lock, limits, events);
                             let failed = made.is_err();
                             self.slots.set(index, made.map_or_else(Slot::Failed, Slot::Ready));
                             if failed {
@@ -131,7 +136,7 @@ impl Unpacking<'_> {
         let nameless = self.slots.take_fresh();
         for layer in nameless.iter().filter(|layer| !layer.fresh.has_root) {
             inherit_root(layer.below.as_deref(), &layer.diff)
-                .map_err(|errno| Error::file("set the attributes of", layer.fresh.directory.path(), errno))?;
+                .map_err(|errno| Error::file("set the attributes of", &layer.fresh.directory, errno))?;
         }
         Ok(nameless)
     }
@@ -144,7 +149,7 @@ impl Unpacking<'_> {
         for layer in layers {
             let Some(job) = self.jobs.get(layer.index) else { continue };
             let path = self.store.directory(&job.chain);
-            std::fs::rename(layer.fresh.directory.path(), &path)
+            std::fs::rename(&layer.fresh.directory, &path)
                 .map_err(|error| Error::file("create", &path, error))?;
         }
         let root = self.store.root();
@@ -154,6 +159,7 @@ impl Unpacking<'_> {
 
     /// For each layer finds it, or the right to make it.
     fn claim(&self) -> Result<()> {
+        let locks = self.store.locks()?;
         for (index, job) in self.jobs.iter().enumerate() {
             if let Some(ready) = self.present(job)? {
                 self.slots.set(index, Slot::Ready(ready));
@@ -162,7 +168,7 @@ impl Unpacking<'_> {
             let wait = || {
                 if self.slots.pause(PAUSE) { Ok(()) } else { Err(layer_error(job, LayerError::Cancelled)) }
             };
-            let lock = NamedLock::acquire(&self.store.temporary(), job.chain.hex(), wait)?;
+            let lock = locks.acquire(Kind::Layer, &job.chain, wait)?;
             // Somebody else may have made it while this process waited.
             let slot = self.present(job)?.map_or(Slot::Claimed(lock), Slot::Ready);
             self.slots.set(index, slot);
@@ -180,25 +186,30 @@ impl Unpacking<'_> {
         &self,
         job: &Job,
         index: usize,
-        lock: NamedLock,
+        parent: &Path,
+        lock: DigestLock,
         limits: &Limits,
         events: &Events<'_>,
     ) -> Result<Ready> {
         loop {
-            let directory = TemporaryDirectory::create(&self.store.temporary())?;
-            let diff = directory.path().join("diff");
+            let directory = parent.join(index.to_string());
+            let diff = directory.join("diff");
             let mode = Mode::from_raw_mode(0o755);
+            rustix::fs::mkdir(&directory, Mode::RWXU)
+                .map_err(|errno| Error::file("create", &directory, errno))?;
             rustix::fs::mkdir(&diff, mode).map_err(|errno| Error::file("create", &diff, errno))?;
             let open = open_directory(&diff)?;
             rustix::fs::fchmod(&open, mode).map_err(|errno| Error::file("set the mode of", &diff, errno))?;
             let top = open.try_clone().map_err(|error| Error::file("open", &diff, error))?;
             let write = Write { job, top, lower: &|| self.slots.wait_below(index), limits, index, events };
             let Some(extracted) = write.write_blob().map_err(|error| layer_error(job, error))? else {
+                std::fs::remove_dir_all(&directory)
+                    .map_err(|error| Error::file("remove", &directory, error))?;
                 continue;
             };
             let info =
                 LayerInfo { diff_id: job.diff_id.clone(), size: extracted.size, entries: extracted.entries };
-            write_info(directory.path(), &info)?;
+            write_info(&directory, &info)?;
             let fresh = Fresh { directory, has_root: extracted.has_root, _lock: lock };
             return Ok(Ready { info, diff: open, fresh: Some(fresh) });
         }
@@ -225,7 +236,9 @@ impl Write<'_> {
             }
             Blob::Growing(growing) => growing,
         };
-        let Some(reader) = growing.reader() else { return Err(LayerError::Cancelled) };
+        let Some(reader) = growing.reader().map_err(LayerError::Read)? else {
+            return Err(LayerError::Cancelled);
+        };
         let (round, abandon) = (reader.round(), reader.abandon());
         match self.write_stream(reader, move || abandon.abandon()) {
             Ok(extracted) => Ok(Some(extracted)),

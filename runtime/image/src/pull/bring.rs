@@ -20,6 +20,7 @@ use crate::failure::Remains;
 use crate::import::{diff_ids, parse_config};
 use crate::layer::{Blob, Job, LayerInfo};
 use crate::lease::{Held, Lease, Leftovers};
+use crate::locks::Locks;
 use crate::reference::Reference;
 use crate::remote::Origin;
 use crate::retry::Latch;
@@ -33,6 +34,7 @@ pub(super) struct Bring<'a> {
     pub(super) reference: &'a Reference,
     pub(super) found: &'a Found,
     pub(super) options: &'a PullOptions,
+    locks: Arc<Locks>,
     leases: Vec<Lease>,
 }
 
@@ -53,8 +55,9 @@ impl<'a> Bring<'a> {
         reference: &'a Reference,
         found: &'a Found,
         options: &'a PullOptions,
-    ) -> Self {
-        Self { store, origin, reference, found, options, leases: Vec::new() }
+    ) -> Result<Self> {
+        let locks = Locks::open(&store.content.locks())?;
+        Ok(Self { store, origin, reference, found, options, locks, leases: Vec::new() })
     }
 
     /// Brings everything and hands it to `record`, which tells the database. After an error the store is as before, but
@@ -125,12 +128,13 @@ impl<'a> Bring<'a> {
             what: what.clone(),
             growing: Arc::default(),
         };
-        let fetch = Fetch { origin: self.origin, content: &self.store.content, cancel: &Latch::default() };
+        let (origin, content, cancel) = (self.origin, &self.store.content, &Latch::default());
+        let fetch = Fetch { origin, content, locks: &self.locks, cancel };
         let got = fetch
             .blob(&wanted, true, &mut |_| {})
             .map_err(|error| failure::plain(error, &what, &self.store.root))?;
         let bytes = match &got {
-            Got::Fetched(partial) => partial.read()?,
+            Got::Fetched(whole) => whole.read(descriptor.size)?,
             Got::Present | Got::Busy => {
                 self.store.content.read(&wanted.digest, self.options.limits.document)?
             }
@@ -178,9 +182,10 @@ impl<'a> Bring<'a> {
         manifest: &StagedBlob,
         progress: &mut dyn FnMut(PullEvent),
     ) -> Result<Vec<LayerInfo>> {
-        let session = Session::new(self.store, &work.blobs, self.store.layers.unpacking(&work.jobs));
-        if let Got::Fetched(partial) = config {
-            session.add(*partial);
+        let unpacking = self.store.layers.unpacking(&work.jobs);
+        let session = Session::new(self.store, &work.blobs, Arc::clone(&self.locks), unpacking);
+        if let Got::Fetched(whole) = config {
+            session.add(whole);
         }
         let downloads = self.options.downloads.max(1);
         let mut display = Display::new(&work.blobs, work.layers.clone(), &work.present);

@@ -1,18 +1,17 @@
 //! The download of one blob: hashed and written to disk as it comes, resumed where it broke.
 
-use std::fs::File;
 use std::io::Read;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::partial::{Partial, lock_name};
+use super::partial::{Partial, Whole};
 use super::progress::PullState;
 use crate::content::ContentStore;
 use crate::digest::Digest;
 use crate::growing::Growing;
+use crate::locks::{Kind, Locks};
 use crate::remote::Origin;
 use crate::retry::{Latch, Retry};
-use crate::temporary::NamedLock;
 use crate::{Error, RemoteError, RemoteErrorKind, Result};
 
 const BUFFER: usize = 256 << 10;
@@ -43,7 +42,7 @@ pub(super) enum Got {
     /// It was in the store, or another pull brought it there.
     Present,
     /// It is whole and right, and needs its name.
-    Fetched(Box<Partial>),
+    Fetched(Whole),
     /// Another pull is at it.
     Busy,
 }
@@ -52,6 +51,7 @@ pub(super) enum Got {
 pub(super) struct Fetch<'a> {
     pub(super) origin: &'a dyn Origin,
     pub(super) content: &'a ContentStore,
+    pub(super) locks: &'a Arc<Locks>,
     pub(super) cancel: &'a Latch,
 }
 
@@ -66,17 +66,16 @@ impl Fetch<'_> {
         if self.present(wanted)? {
             return Ok(Got::Present);
         }
-        let (parent, name) = (self.content.temporary(), lock_name(&wanted.digest));
-        let lock = match NamedLock::try_acquire(&parent, &name)? {
+        let lock = match self.locks.try_acquire(Kind::Blob, &wanted.digest)? {
             Some(lock) => lock,
             None if !patient => return Ok(Got::Busy),
-            None => NamedLock::acquire(&parent, &name, || self.watch(wanted, tell))?,
+            None => self.locks.acquire(Kind::Blob, &wanted.digest, || self.watch(wanted, tell))?,
         };
         if self.present(wanted)? {
             return Ok(Got::Present);
         }
         let mut partial = Partial::open(self.content, &wanted.digest, wanted.size, lock)?;
-        wanted.growing.begin(partial.file(), 0);
+        wanted.growing.begin(partial.places(self.content), 0);
         partial.recover(|length| {
             wanted.growing.reach(length);
             tell(PullState::Downloading { current: length, total: wanted.size });
@@ -85,7 +84,7 @@ impl Fetch<'_> {
         self.download(wanted, &mut partial, tell)?;
         tell(PullState::DownloadComplete);
         wanted.growing.verified();
-        Ok(Got::Fetched(Box::new(partial)))
+        Ok(Got::Fetched(partial.whole()))
     }
 
     fn go_on(&self) -> Result<()> {
@@ -93,21 +92,12 @@ impl Fetch<'_> {
     }
 
     fn present(&self, wanted: &Wanted) -> Result<bool> {
-        let path = self.content.path(&wanted.digest);
-        let file = match File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(Error::file("open", &path, error)),
-        };
-        let size = file.metadata().map_err(|error| Error::file("inspect", &path, error))?.len();
+        let Some(size) = self.content.size(&wanted.digest) else { return Ok(false) };
         if size != wanted.size {
-            return Err(Error::SizeMismatch {
-                what: wanted.what.clone(),
-                expected: wanted.size,
-                actual: size,
-            });
+            let what = wanted.what.clone();
+            return Err(Error::SizeMismatch { what, expected: wanted.size, actual: size });
         }
-        wanted.growing.begin(Arc::new(file), size);
+        wanted.growing.begin(vec![self.content.path(&wanted.digest)], size);
         wanted.growing.verified();
         Ok(true)
     }
@@ -146,7 +136,7 @@ impl Fetch<'_> {
                 }
                 // One of the pieces was wrong, maybe one of long ago.
                 (restarted, pieced) = (true, false);
-                wanted.growing.begin(partial.file(), 0);
+                wanted.growing.begin(partial.places(self.content), 0);
             }
             let before = partial.length();
             match self.attempt(wanted, partial, tell) {

@@ -149,6 +149,9 @@ fn check(manifest: &Manifest, limits: &Limits) -> Result<()> {
     within(config.size, limits.document, &format!("the size of image config {}", config.digest))?;
     let mut total: u64 = 0;
     for layer in &manifest.layers {
+        if layer.digest == config.digest {
+            return Err(Error::document(&format!("layer {}", layer.digest), "it is the image's config"));
+        }
         document::check_distributable(layer)?;
         document::check_layer_type(layer)?;
         total = total.saturating_add(layer.size);

@@ -87,6 +87,7 @@ impl Store {
     ) -> Result<Pulled> {
         self.make_directories()?;
         self.sweep()?;
+        self.expire(conn)?;
         let found = manifest::find(origin, reference, options)?;
         options.policy.check(&Subject {
             transport: Transport::Docker,
@@ -104,7 +105,7 @@ impl Store {
                 return Ok(pulled);
             }
         }
-        let bring = Bring::new(self, origin, reference, &found, options);
+        let bring = Bring::new(self, origin, reference, &found, options)?;
         bring.run(conn, progress, |arrival| {
             record_pull(conn, reference, &found, Some(arrival))?
                 .ok_or_else(|| Error::NoSuchImage(found.digest.to_string()))

@@ -1,42 +1,45 @@
 //! A blob on its way: `blobs/partial/<algorithm>-<hex>`, named after what it shall become.
 //!
 //! The file outlives the process that writes it, so that the next one goes on where it ended. Who writes holds the blob's
-//! lock. Only [`Partial::commit`] gives the blob its name in the store, after its digest was found right.
+//! lock. Only
+//! [`Whole::commit`] gives the blob its name in the store, after its digest was found right.
 
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags};
 
 use crate::content::ContentStore;
 use crate::digest::{Digest, Hasher};
-use crate::temporary::NamedLock;
+use crate::locks::{DigestLock, Kind, Locks};
 use crate::{Error, Result};
 
 const BUFFER: usize = 256 << 10;
 
 /// See the module's documentation.
 #[derive(Debug)]
-pub(crate) struct Partial {
+pub(super) struct Partial {
     digest: Digest,
     path: PathBuf,
-    file: Arc<File>,
+    file: File,
     length: u64,
     hasher: Hasher,
-    _lock: NamedLock,
+    lock: DigestLock,
 }
 
-/// The name of a blob's lock in the content store's temporary directory.
-pub(super) fn lock_name(digest: &Digest) -> String {
-    format!("{}-{}", digest.algorithm().name(), digest.hex())
+/// A blob that is whole and right, and has no name yet.
+#[derive(Debug)]
+pub(super) struct Whole {
+    digest: Digest,
+    path: PathBuf,
+    _lock: DigestLock,
 }
 
 impl Partial {
     /// Opens what there is of a blob of `size` bytes, or begins it.
-    pub(super) fn open(content: &ContentStore, digest: &Digest, size: u64, lock: NamedLock) -> Result<Self> {
+    pub(super) fn open(content: &ContentStore, digest: &Digest, size: u64, lock: DigestLock) -> Result<Self> {
         let path = content.partial_path(digest);
         let flags = OFlags::CREATE | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR)
@@ -44,8 +47,7 @@ impl Partial {
             .map_err(|errno| Error::file("open", &path, errno))?;
         let found = file.metadata().map_err(|error| Error::file("inspect", &path, error))?;
         let hasher = Hasher::new(digest.algorithm());
-        let mut partial =
-            Self { digest: digest.clone(), path, file: Arc::new(file), length: 0, hasher, _lock: lock };
+        let mut partial = Self { digest: digest.clone(), path, file, length: 0, hasher, lock };
         if found.len() > size {
             partial.restart()?;
         }
@@ -93,20 +95,28 @@ impl Partial {
         self.length
     }
 
-    pub(super) fn file(&self) -> Arc<File> {
-        Arc::clone(&self.file)
+    /// Where the content is, now and when it has its name.
+    pub(super) fn places(&self, content: &ContentStore) -> Vec<PathBuf> {
+        vec![self.path.clone(), content.path(&self.digest)]
     }
 
-    /// The whole content; for small blobs.
-    pub(super) fn read(&self) -> Result<Vec<u8>> {
+    /// Ends the writing; the digest was found right.
+    pub(super) fn whole(self) -> Whole {
+        Whole { digest: self.digest, path: self.path, _lock: self.lock }
+    }
+}
+
+impl Whole {
+    /// The content, at most `limit` bytes.
+    pub(super) fn read(&self, limit: u64) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         File::open(&self.path)
-            .and_then(|file| file.take(self.length).read_to_end(&mut bytes))
+            .and_then(|file| file.take(limit).read_to_end(&mut bytes))
             .map_err(|error| Error::file("read", &self.path, error))?;
         Ok(bytes)
     }
 
-    /// Names the blob, whose digest is right and whose data is durable.
+    /// Names the blob, whose data is durable.
     pub(super) fn commit(self, content: &ContentStore) -> Result<()> {
         let path = content.path(&self.digest);
         std::fs::rename(&self.path, &path).map_err(|error| Error::file("create", &path, error))
@@ -115,9 +125,8 @@ impl Partial {
 
 /// Removes what there is of a blob that has fewer than `size` bytes, unless somebody is at it.
 pub(super) fn discard(content: &ContentStore, digest: &Digest, size: u64) -> Result<()> {
-    let Some(_lock) = NamedLock::try_acquire(&content.temporary(), &lock_name(digest))? else {
-        return Ok(());
-    };
+    let locks = Locks::open(&content.locks())?;
+    let Some(_lock) = locks.try_acquire(Kind::Blob, digest)? else { return Ok(()) };
     let path = content.partial_path(digest);
     match std::fs::symlink_metadata(&path) {
         Ok(found) if found.len() < size => {

@@ -6,21 +6,22 @@
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::display::Display;
 use super::fetch::{Fetch, Got, Wanted};
-use super::partial::Partial;
+use super::partial::Whole;
 use super::progress::{PullEvent, PullState};
 use crate::layer::{Event, Unpacking};
+use crate::locks::Locks;
 use crate::remote::Origin;
 use crate::retry::Latch;
 use crate::store::Store;
 use crate::{Error, LayerError, Limits, Result, failure};
 
-/// Time between two namings.
-const NAMING: Duration = Duration::from_secs(5);
+/// Time between two namings. Short in tests, whose pulls are over soon.
+const NAMING: Duration = if cfg!(test) { Duration::from_millis(20) } else { Duration::from_secs(5) };
 
 /// What threads tell the one that shows it.
 pub(super) enum Told {
@@ -32,19 +33,27 @@ pub(super) enum Told {
 pub(super) struct Session<'a> {
     store: &'a Store,
     blobs: &'a [Wanted],
+    locks: Arc<Locks>,
     unpacking: Unpacking<'a>,
     cancel: Latch,
     over: Latch,
     failure: Mutex<Option<Error>>,
     /// Whole blobs without a name.
-    nameless: Mutex<Vec<Partial>>,
+    nameless: Mutex<Vec<Whole>>,
 }
 
 impl<'a> Session<'a> {
-    pub(super) fn new(store: &'a Store, blobs: &'a [Wanted], unpacking: Unpacking<'a>) -> Self {
+    /// `locks` must not be those of another session: they tell its downloads from those of others.
+    pub(super) fn new(
+        store: &'a Store,
+        blobs: &'a [Wanted],
+        locks: Arc<Locks>,
+        unpacking: Unpacking<'a>,
+    ) -> Self {
         Self {
             store,
             blobs,
+            locks,
             unpacking,
             cancel: Latch::default(),
             over: Latch::default(),
@@ -54,7 +63,7 @@ impl<'a> Session<'a> {
     }
 
     /// Adds a blob that was fetched before.
-    pub(super) fn add(&self, blob: Partial) {
+    pub(super) fn add(&self, blob: Whole) {
         lock(&self.nameless).push(blob);
     }
 
@@ -108,7 +117,7 @@ impl<'a> Session<'a> {
     fn fetch(&self, origin: &dyn Origin, queue: &Mutex<VecDeque<(usize, bool)>>, sender: &Sender<Told>) {
         // Should the origin panic, those who wait for its bytes must not wait for ever.
         let _guard = Guard(self);
-        let fetch = Fetch { origin, content: &self.store.content, cancel: &self.cancel };
+        let fetch = Fetch { origin, content: &self.store.content, locks: &self.locks, cancel: &self.cancel };
         loop {
             let next = lock(queue).pop_front();
             let Some((index, deferred)) = next else { return };
@@ -122,7 +131,7 @@ impl<'a> Session<'a> {
             }
             match fetch.blob(wanted, deferred, &mut tell) {
                 Ok(Got::Present) => tell(PullState::DownloadComplete),
-                Ok(Got::Fetched(partial)) => self.add(*partial),
+                Ok(Got::Fetched(whole)) => self.add(whole),
                 // Blobs that nobody fetches come first.
                 Ok(Got::Busy) => {
                     tell(PullState::Waiting);

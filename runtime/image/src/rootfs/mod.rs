@@ -50,6 +50,7 @@ impl Store {
     ) -> Result<Imported> {
         self.make_directories()?;
         self.sweep()?;
+        self.expire(conn)?;
         let limits = &options.limits;
         let mut staging = self.content.stage()?;
         let layer = staging.write(source, Algorithm::Sha256, limits.archive, "the root file system")?;

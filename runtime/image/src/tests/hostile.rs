@@ -116,6 +116,24 @@ fn load_limited(setup: &Setup, compressed: &[u8], plain: &[u8], limits: Limits) 
 }
 
 #[test]
+fn images_that_the_policy_keeps_out() {
+    let setup = Setup::new();
+    let archive = Layout::new().image("app", &[Tar::new().file("f", "x").end()]).tar();
+    let load = |policy: &str| {
+        let options = LoadOptions { policy: policy.parse().unwrap(), ..LoadOptions::default() };
+        setup.store.load(&setup.conn, Input::Reader(&mut &archive[..]), &options, &mut |_| {})
+    };
+    let error = load(r#"{"default":[{"type":"reject"}]}"#).unwrap_err().to_string();
+    assert_eq!(error, "image app:latest is refused by the policy: it rejects such images");
+    setup.assert_empty();
+    load(
+        r#"{"default":[{"type":"reject"}],
+            "transports":{"oci-archive":{"":[{"type":"insecureAcceptAnything"}]}}}"#,
+    )
+    .unwrap();
+}
+
+#[test]
 fn bombs() {
     let setup = Setup::new();
     let plain = Tar::new().entry(b'0', "zeros", |_| {}, &[0u8].repeat(6 << 20)).end();

@@ -22,7 +22,10 @@ pub(super) struct Setup {
 
 impl Setup {
     pub(super) fn new() -> Self {
-        let root = tempfile::tempdir().unwrap();
+        Self::at(tempfile::tempdir().unwrap())
+    }
+
+    pub(super) fn at(root: tempfile::TempDir) -> Self {
         let store = Store::open(root.path()).unwrap();
         let conn = Connection::open(root.path().join("state.db")).unwrap();
         conn.execute_batch("PRAGMA synchronous = OFF").unwrap();

@@ -3,8 +3,10 @@
 mod check;
 mod concurrent;
 mod facts;
+mod full;
 mod hostile;
 mod image;
+mod killed;
 mod layers;
 mod load;
 mod origin;

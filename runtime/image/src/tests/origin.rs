@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Bytes that gzip does not shrink, the same in every run.
-fn noise(length: usize, seed: u64) -> Vec<u8> {
+pub(super) fn noise(length: usize, seed: u64) -> Vec<u8> {
     let mut state = seed | 1;
     let step = |_| {
         state ^= state << 13;
@@ -22,7 +22,7 @@ fn noise(length: usize, seed: u64) -> Vec<u8> {
     (0..length).map(step).collect()
 }
 
-fn layer(name: &str, length: usize) -> Vec<u8> {
+pub(super) fn layer(name: &str, length: usize) -> Vec<u8> {
     let seed = name.bytes().map(u64::from).sum();
     Tar::new().directory("d/", 0o750).entry(b'0', &format!("d/{name}"), |_| {}, &noise(length, seed)).end()
 }
@@ -243,7 +243,7 @@ fn bombs_and_hostile_layers() {
     let registry = honest();
     registry
         .edit("latest", |manifest| manifest["config"]["digest"] = manifest["layers"][0]["digest"].clone());
-    refused("", &registry);
+    refused("it is the image's config", &registry);
 }
 
 #[test]

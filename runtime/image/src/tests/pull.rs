@@ -271,3 +271,13 @@ fn names_in_one_repository() {
     let tags = setup.store.tags(&setup.conn, "docker.io/library/app").unwrap();
     assert_eq!(tags.iter().map(Reference::familiar).collect::<Vec<_>>(), ["app:latest", "app:v1"]);
 }
+
+#[test]
+fn as_many_layers_as_overlayfs_stacks() {
+    let content: Vec<Vec<u8>> = (0..500).map(|number| layer(&number.to_string())).collect();
+    let setup = Setup::new();
+    setup.load(&Layout::new().image("loaded", &content).tar()).unwrap();
+    let setup = Setup::new();
+    setup.pull(&Registry::with(&content), "pulled").unwrap();
+    assert_eq!(setup.store.resolve(&setup.conn, "pulled").unwrap().layer_dirs.len(), 500);
+}
