@@ -15,10 +15,11 @@ pub(crate) fn run() -> Result<()> {
     say("lints");
     cmd!(sh, "cargo clippy --locked --workspace --all-targets --quiet -- -D warnings").quiet().run()?;
     say("unit tests");
-    let out = cmd!(sh, "tests/own-root cargo test --locked --workspace --exclude sandbox-tests --quiet")
-        .quiet()
-        .read()?;
-    println!("{out}");
+    let tests = cmd!(sh, "tests/own-root cargo test --locked --workspace --exclude sandbox-tests --quiet");
+    let (out, code) = e2e::tee(tests.quiet())?;
+    if code != 0 {
+        bail!("unit tests failed; see above");
+    }
     let units = count(&out)?;
     let images = registry::run(&[])?;
     let whole = e2e::run(&[])?;
