@@ -12,7 +12,7 @@ pub mod plan;
 pub mod program;
 pub mod rootfs;
 pub mod stamps;
-mod status;
+pub mod status;
 pub mod supervisor;
 mod user;
 pub mod wire;

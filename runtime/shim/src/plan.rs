@@ -46,8 +46,35 @@ pub struct Plan {
     /// What the shim sends when it ends the container on its own account (it got SIGTERM).
     #[serde(default = "sigterm")]
     pub stop_signal: i32,
-    /// Seconds between the stop signal and SIGKILL.
-    pub stop_timeout_s: u32,
+    /// Seconds between the stop signal and SIGKILL; negative: never.
+    pub stop_timeout_s: i64,
+    /// `-i` of a command that stays: stdin ends with the first client that ends it.
+    #[serde(default)]
+    pub stdin_once: bool,
+    /// What happens after the container's end.
+    #[serde(default)]
+    pub restart: Restart,
+    /// `--timeout`: seconds after which the container is killed.
+    #[serde(default)]
+    pub timeout_s: Option<u32>,
+    /// Program and arguments that the supervisor becomes at its very end when no command waits for it: it writes down
+    /// the end and takes away the rest. The container's lock is its descriptor 4.
+    #[serde(default)]
+    pub reaper: Vec<String>,
+}
+
+/// `--restart`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "policy")]
+pub enum Restart {
+    #[default]
+    No,
+    /// Unless it was stopped by somebody; by the next boot that is forgotten.
+    Always,
+    /// The same, and a boot does not forget it.
+    UnlessStopped,
+    /// When it ends with another code than 0, `max` times at the most; 0: any number of times.
+    OnFailure { max: u32 },
 }
 
 fn sigterm() -> i32 {

@@ -4,7 +4,8 @@
 //! descriptor 4, so that the lock passes from the command that made the container without a gap.
 
 use std::fs::File;
-use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -12,17 +13,18 @@ use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::FdFlags;
 use rustix::mount::UnmountFlags;
 use sandbox_protocol::FdStream;
+use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::isolation::process::{self, ProcessIsolation};
 use crate::isolation::vm::{self, VmIsolation};
-use crate::isolation::{Failure, Start};
+use crate::isolation::{Failure, Isolation};
 use crate::plan::{IsolationPlan, Plan};
 use crate::stamps::Stamps;
-use crate::supervisor::client::Client;
-use crate::supervisor::{fail, supervise};
+use crate::supervisor::primary::Primary;
+use crate::supervisor::{self, Clients, Ground, supervise};
 use crate::wire::{Exit, Notice};
-use crate::{cgroup, rootfs};
+use crate::{cgroup, rootfs, status};
 
 /// The primary client's connection.
 const CLIENT: RawFd = 3;
@@ -30,6 +32,8 @@ const CLIENT: RawFd = 3;
 const LOCK: RawFd = 4;
 /// Name of the lock file in the container's directory.
 pub const LOCK_FILE: &str = "lock";
+/// Name of the supervisor's socket in the run directory.
+pub const SOCKET_FILE: &str = "shim.sock";
 /// Name of the plan in the run directory.
 pub const PLAN_FILE: &str = "plan.json";
 
@@ -48,24 +52,56 @@ pub fn run(plan: &Path) -> u8 {
             return sandbox_container::EXIT_ENGINE;
         }
     };
-    tokio::task::LocalSet::new().block_on(&runtime, async {
-        let mut client = Client::new(client.and_then(|fd| FdStream::new(fd).ok()));
+    let (code, reaper) = tokio::task::LocalSet::new().block_on(&runtime, async {
+        let primary = client.and_then(|fd| FdStream::new(fd).ok());
         match load(plan, lock) {
             Err(failure) => {
                 eprintln!("sandbox-shim: {failure}");
                 let notice = Notice::StartFailed { message: failure.message, exit_code: failure.exit_code };
-                client.writer.notify(&notice).await;
-                sandbox_container::EXIT_ENGINE
+                Primary::silent(primary).tell(&notice).await;
+                (sandbox_container::EXIT_ENGINE, None)
             }
-            Ok((plan, _lock)) => {
-                let exit = live(&plan, &mut client, &stamps).await;
+            Ok((plan, lock)) => {
+                let (exit, primary) = live(&plan, primary, &stamps).await;
                 clean_up(&plan);
                 stamps.mark("torn_down");
-                client.writer.notify(&Notice::Timings { stamps: stamps.list() }).await;
-                if exit.error.is_some() { sandbox_container::EXIT_ENGINE } else { 0 }
+                let listening = primary.tell(&Notice::Timings { stamps: stamps.list() }).await;
+                let code = if exit.error.is_some() { sandbox_container::EXIT_ENGINE } else { 0 };
+                (code, (!listening).then(|| Reaper { arguments: plan.reaper, lock }))
             }
         }
-    })
+    });
+    if let Some(reaper) = reaper {
+        reaper.become_it();
+    }
+    code
+}
+
+/// The command that finishes what is left to do when no other one waits for that.
+struct Reaper {
+    arguments: Vec<String>,
+    lock: OwnedFd,
+}
+
+impl Reaper {
+    /// Returns only when it cannot; then the next command does it.
+    fn become_it(self) {
+        let Some((program, arguments)) = self.arguments.split_first() else { return };
+        // Passed on under its number, whatever it has become here.
+        let placed = if self.lock.as_raw_fd() == LOCK {
+            rustix::io::fcntl_setfd(&self.lock, FdFlags::empty())
+        } else {
+            // SAFETY: nothing in this process uses that number: it was the lock's, or was never open.
+            let mut place = std::mem::ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(LOCK) });
+            rustix::io::dup2(&self.lock, &mut place)
+        };
+        if let Err(error) = placed {
+            eprintln!("sandbox-shim: pass on the lock: {error}");
+            return;
+        }
+        let error = std::process::Command::new(program).args(arguments).exec();
+        eprintln!("sandbox-shim: run {program}: {error}");
+    }
 }
 
 /// Takes over an inherited descriptor, if it is open, and keeps it from being inherited further.
@@ -113,50 +149,90 @@ fn take_lock(path: &PathBuf) -> Result<OwnedFd, Failure> {
     Ok(lock)
 }
 
-async fn live(plan: &Plan, client: &mut Client, stamps: &Rc<Stamps>) -> Exit {
-    let prepared = prepare(plan).and_then(|rootfs| {
-        let terminate = signal(SignalKind::terminate())
-            .map_err(|error| Failure::engine(format!("watch for signals: {error}")))?;
-        Ok((rootfs, terminate))
-    });
-    let (rootfs, mut terminate) = match prepared {
-        Ok(prepared) => prepared,
-        Err(failure) => return fail(plan, failure, client).await,
+async fn live(plan: &Plan, primary: Option<FdStream>, stamps: &Rc<Stamps>) -> (Exit, Primary) {
+    let terminate = signal(SignalKind::terminate());
+    let (listener, mut terminate) = match (listen(&plan.run_dir), terminate) {
+        (Ok(listener), Ok(terminate)) => (listener, terminate),
+        (Err(error), _) => return hopeless(plan, primary, "listen in", &error).await,
+        (_, Err(error)) => return hopeless(plan, primary, "watch for signals of", &error).await,
     };
-    stamps.mark("rootfs_mounted");
-    let start = Start { plan, rootfs, stamps };
+    let clients = Clients { primary, listener: Some(listener) };
     match &plan.isolation {
-        IsolationPlan::Process => supervise(ProcessIsolation, start, client, &mut terminate, stamps).await,
+        IsolationPlan::Process => {
+            let site = Site { plan, isolation: || ProcessIsolation };
+            supervise(site, plan, clients, &mut terminate, stamps).await
+        }
         IsolationPlan::Vm(vm) => {
-            let isolation = VmIsolation { plan: vm, stamps: Rc::clone(stamps) };
-            supervise(isolation, start, client, &mut terminate, stamps).await
+            let isolation = || VmIsolation { plan: vm, stamps: Rc::clone(stamps) };
+            supervise(Site { plan, isolation }, plan, clients, &mut terminate, stamps).await
         }
     }
 }
 
-fn prepare(plan: &Plan) -> Result<OwnedFd, Failure> {
-    rootfs::enter_namespace()?;
-    rootfs::mount(&plan.rootfs, &plan.run_dir)
+/// Tells that there is nothing to supervise with.
+async fn hopeless(
+    plan: &Plan,
+    primary: Option<FdStream>,
+    what: &str,
+    error: &std::io::Error,
+) -> (Exit, Primary) {
+    let failure = Failure::engine(format!("{what} {}: {error}", plan.run_dir.display()));
+    supervisor::refuse(plan, primary, failure).await
 }
 
-/// Takes away what is left outside of the mount namespace. Never recursive: a mount that is still there must not lose
-/// its files.
+/// Where everybody who comes later connects to. Named through its directory's descriptor: a socket's address holds 107
+/// bytes (unix(7)).
+fn listen(run_dir: &Path) -> std::io::Result<UnixListener> {
+    let directory =
+        rustix::fs::open(run_dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let path = format!("/proc/self/fd/{}/{SOCKET_FILE}", directory.as_raw_fd());
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => UnixListener::bind(path),
+    }
+}
+
+/// The place of one container: mounts before each start, and nothing of them after it.
+struct Site<'a, F> {
+    plan: &'a Plan,
+    isolation: F,
+}
+
+impl<I: Isolation, F: FnMut() -> I> Ground for Site<'_, F> {
+    type Isolation = I;
+
+    fn lay(&mut self) -> Result<(I, OwnedFd), Failure> {
+        if let IsolationPlan::Vm(vm) = &self.plan.isolation {
+            vm::prepare(self.plan, vm)?;
+        }
+        rootfs::enter_namespace()?;
+        Ok(((self.isolation)(), rootfs::mount(&self.plan.rootfs, &self.plan.run_dir)?))
+    }
+
+    /// Never recursive: a mount that is still there must not lose its files.
+    fn clear(&mut self) {
+        if let Some(path) = &self.plan.cgroup
+            && let Err(error) = cgroup::reclaim(path)
+        {
+            eprintln!("sandbox-shim: {error}");
+        }
+        for mount_point in [process::ROOTFS, vm::SHARES] {
+            let path = self.plan.run_dir.join(mount_point);
+            let _ = rustix::mount::unmount(&path, UnmountFlags::DETACH);
+            let _ = std::fs::remove_dir(&path);
+        }
+        let vsock = self.plan.run_dir.join(vm::VSOCK);
+        for entry in std::fs::read_dir(&vsock).into_iter().flatten().flatten() {
+            let _ = std::fs::remove_file(entry.path());
+        }
+        let _ = std::fs::remove_dir(&vsock);
+    }
+}
+
+/// Takes away the run directory.
 fn clean_up(plan: &Plan) {
-    if let Some(path) = &plan.cgroup
-        && let Err(error) = cgroup::reclaim(path)
-    {
-        eprintln!("sandbox-shim: {error}");
+    for file in [SOCKET_FILE, status::FILE, PLAN_FILE] {
+        let _ = std::fs::remove_file(plan.run_dir.join(file));
     }
-    for mount_point in [process::ROOTFS, vm::SHARES] {
-        let path = plan.run_dir.join(mount_point);
-        let _ = rustix::mount::unmount(&path, UnmountFlags::DETACH);
-        let _ = std::fs::remove_dir(&path);
-    }
-    let vsock = plan.run_dir.join(vm::VSOCK);
-    for entry in std::fs::read_dir(&vsock).into_iter().flatten().flatten() {
-        let _ = std::fs::remove_file(entry.path());
-    }
-    let _ = std::fs::remove_dir(&vsock);
-    let _ = std::fs::remove_file(plan.run_dir.join(PLAN_FILE));
     let _ = std::fs::remove_dir(&plan.run_dir);
 }

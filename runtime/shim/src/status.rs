@@ -1,21 +1,80 @@
-//! `status.json`: how the container ended, for the engine to fold into its state.
+//! `status.json`: what the supervisor knows, for whoever asks without it.
+//!
+//! While it lives the file is in the run directory; its last word is in the container's directory, for the engine to
+//! fold into its state even after the host has been started anew.
 
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 use crate::wire::Exit;
 
-/// Name of the file in the container's directory.
-pub(crate) const FILE: &str = "status.json";
+/// Name of the file.
+pub const FILE: &str = "status.json";
+/// It is never larger, bytes.
+const MAX: u64 = 256 << 10;
 
-/// Replaces it in one step, so that a reader sees a whole one or none.
+/// What a supervised container does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Its process is being made.
+    #[default]
+    Starting,
+    Running,
+    Paused,
+    /// It has ended and is about to be started again.
+    Restarting,
+    /// It has ended for good.
+    Exited,
+}
+
+/// See the module. Times are nanoseconds since the epoch.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Status {
+    pub phase: Phase,
+    /// Of the init, in the namespace of whoever runs it; 0 when there is none.
+    pub pid: i32,
+    /// Of the supervisor.
+    pub supervisor: u32,
+    pub started_ns: Option<i64>,
+    pub finished_ns: Option<i64>,
+    /// How it ended the last time.
+    pub exit: Option<Exit>,
+    /// How often it was started again by its restart policy.
+    pub restarts: u32,
+    /// Somebody stopped it: the restart policy does not apply.
+    pub stopped: bool,
+}
+
+/// Replaces the file in `directory` in one step, so that a reader sees a whole one or none.
 ///
 /// # Errors
 /// Of writing and renaming.
-pub(crate) fn write(container_dir: &Path, exit: &Exit) -> io::Result<()> {
-    let new = container_dir.join("status.json.new");
-    std::fs::write(&new, serde_json::to_vec(exit)?)?;
-    std::fs::rename(new, container_dir.join(FILE))
+pub fn write(directory: &Path, status: &Status) -> io::Result<()> {
+    let new = directory.join("status.json.new");
+    std::fs::write(&new, serde_json::to_vec(status)?)?;
+    std::fs::rename(new, directory.join(FILE))
+}
+
+/// Reads the file in `directory`, if there is one.
+///
+/// # Errors
+/// Of opening and reading; `InvalidData` for what is not a status.
+pub fn read(directory: &Path) -> io::Result<Option<Status>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = match rustix::fs::open(directory.join(FILE), flags, Mode::empty()) {
+        Ok(file) => std::fs::File::from(file),
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let mut text = Vec::new();
+    file.take(MAX).read_to_end(&mut text)?;
+    Ok(Some(serde_json::from_slice(&text)?))
 }
 
 #[cfg(test)]
@@ -25,11 +84,25 @@ mod tests {
     #[test]
     fn the_last_one_counts_and_nothing_else_is_left() {
         let directory = tempfile::tempdir().unwrap();
-        for code in [1, 42] {
-            write(directory.path(), &Exit { code, oom_killed: false, error: None }).unwrap();
+        assert_eq!(read(directory.path()).unwrap(), None);
+        for restarts in [1, 42] {
+            write(directory.path(), &Status { restarts, ..Status::default() }).unwrap();
         }
-        let text = std::fs::read(directory.path().join(FILE)).unwrap();
-        assert_eq!(serde_json::from_slice::<Exit>(&text).unwrap().code, 42);
+        assert_eq!(read(directory.path()).unwrap().unwrap().restarts, 42);
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_another_version_wrote_is_read_and_nonsense_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join(FILE);
+        std::fs::write(&file, r#"{"phase":"running","pid":7,"news":[1]}"#).unwrap();
+        let status = read(directory.path()).unwrap().unwrap();
+        assert_eq!((status.phase, status.pid, status.exit), (Phase::Running, 7, None));
+        std::fs::write(&file, "nonsense").unwrap();
+        assert!(read(directory.path()).is_err());
+        std::fs::remove_file(&file).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", &file).unwrap();
+        assert!(read(directory.path()).is_err(), "a link is not followed");
     }
 }

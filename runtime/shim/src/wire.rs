@@ -8,6 +8,8 @@
 //! input: a client sends at most [`STDIN_WINDOW`] bytes of [`STDIN`] ahead of what [`STDIN_CREDIT`] frames gave
 //! back. [`crate::client`] does that; a client that does not is disconnected.
 
+use oci_spec::runtime as oci;
+use sandbox_container::Stats;
 use serde::{Deserialize, Serialize};
 
 /// Largest payload, bytes.
@@ -30,16 +32,58 @@ pub const REQUEST: u8 = 16;
 /// A [`Notice`], shim to client.
 pub const NOTICE: u8 = 17;
 
-/// From a client.
+/// From a client. The primary client of a start attaches without asking; on the socket the first request says what
+/// the connection is for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
 pub enum Request {
-    /// New terminal size.
+    /// New terminal size, of the container or of the process that this connection executes.
     Resize { rows: u16, cols: u16 },
-    /// Send a signal to the container's init.
+    /// Send a signal to the container's init, or to the process that this connection executes.
     Signal { signal: i32 },
     /// Leave; the container goes on.
     Detach,
+    /// First: take part in the container's streams. Answered with [`Notice::Done`] before any of them.
+    Attach(Attach),
+    /// First: run another process in the container, whose streams this connection carries.
+    Exec(Box<Exec>),
+    /// First: send the stop signal (`signal` or the container's own), after `timeout_s` (or the container's own; negative:
+    /// never) SIGKILL. Answered when the container has ended, and it is not restarted.
+    Stop { signal: Option<i32>, timeout_s: Option<i64> },
+    /// First: send a signal to the container's init; one that asks it to end keeps it from being restarted.
+    Kill { signal: i32 },
+    /// First: what it uses.
+    Stats,
+    /// First: answered with [`Notice::Exited`] when it ends the next time.
+    Wait,
+}
+
+/// Which streams.
+#[expect(clippy::struct_excessive_bools, reason = "one for each stream")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Attach {
+    pub stdin: bool,
+    pub stdout: bool,
+    pub stderr: bool,
+}
+
+/// Another process.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Exec {
+    /// 64 hex digits, not in use.
+    pub id: String,
+    /// `user` in it is filled in from the next two.
+    pub process: oci::Process,
+    /// Docker's `USER[:GROUP]`; empty: the container's.
+    pub user: String,
+    pub extra_groups: Vec<String>,
+    /// Rows and columns of its terminal, if it has one.
+    pub terminal: Option<(u16, u16)>,
+    /// Its stdin is a stream; otherwise `/dev/null`.
+    pub stdin: bool,
+    /// Nobody wants its output; the connection ends when it has started.
+    pub detach: bool,
 }
 
 /// From the shim.
@@ -50,17 +94,26 @@ pub enum Notice {
     Started { pid: i32 },
     /// It does not; `exit_code` is 125, 126 or 127.
     StartFailed { message: String, exit_code: u8 },
+    /// The [`Notice::Exited`] that follows is not the end: the container will be started again.
+    Restarting,
     /// The user process ended and all its output was delivered.
     Exited(Exit),
     /// Sent last, after clean-up: the stamps of this run, in order.
     Timings { stamps: Vec<Stamp> },
+    /// What was asked for is done.
+    Done,
+    /// What was asked for is not done.
+    Failed { message: String, exit_code: u8 },
+    /// The answer to [`Request::Stats`].
+    Stats(Box<Stats>),
 }
 
-/// How the container ended; also the content of `status.json`.
+/// How a process ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exit {
     /// 0-255; 128+n for signal n.
     pub code: u8,
+    #[serde(default)]
     pub oom_killed: bool,
     /// Set when the container ended for a reason of its surroundings (the VM died, ...).
     #[serde(default)]

@@ -3,13 +3,15 @@
 //! It is always read, so that the client's end and its requests are noticed whatever the container does; stdin
 //! is bounded by its window. A client that breaks the protocol is treated as one that has gone.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use sandbox_protocol::FdStream;
 use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::sync::{Mutex, Notify, mpsc};
+use tokio::time::timeout;
 
 use crate::frame::{self, FrameError};
 use crate::wire::{self, HEADER, Notice, Request, STDIN_WINDOW};
@@ -21,6 +23,8 @@ const QUEUE: usize = 16;
 #[derive(Debug)]
 pub enum Event {
     Request(Request),
+    /// One that this version does not know.
+    Unknown(String),
     /// It closed the connection, or has lost the right to it.
     Gone,
 }
@@ -34,11 +38,16 @@ pub struct Client {
 }
 
 impl Client {
-    /// Starts to read `connection`; without one, the client is gone already.
-    pub fn new(connection: Option<FdStream>) -> Self {
+    /// Starts to read `connection`; without one, the client is gone already. One that takes nothing for `patience` while
+    /// there is something for it is disconnected.
+    pub fn new(connection: Option<FdStream>, patience: Option<Duration>) -> Self {
         let (sender, events) = mpsc::channel(QUEUE);
         let stdin = Rc::new(Stdin::default());
-        let writer = Rc::new(Writer(Mutex::new(connection.clone())));
+        let writer = Rc::new(Writer {
+            socket: connection.clone(),
+            stream: Mutex::new(connection.clone()),
+            patience: Cell::new(patience),
+        });
         let queue = Rc::clone(&stdin);
         tokio::task::spawn_local(async move {
             if let Some(connection) = connection {
@@ -59,7 +68,13 @@ async fn serve(connection: FdStream, stdin: &Stdin, events: &mpsc::Sender<Event>
         match kind {
             wire::STDIN => stdin.push(&payload)?,
             wire::REQUEST => {
-                if events.send(Event::Request(serde_json::from_slice(&payload)?)).await.is_err() {
+                let event = match serde_json::from_slice(&payload) {
+                    Ok(request) => Event::Request(request),
+                    // Well-formed, but from another version.
+                    Err(error) if error.is_data() => Event::Unknown(error.to_string()),
+                    Err(error) => return Err(error.into()),
+                };
+                if events.send(event).await.is_err() {
                     return Ok(());
                 }
             }
@@ -71,29 +86,62 @@ async fn serve(connection: FdStream, stdin: &Stdin, events: &mpsc::Sender<Event>
 
 /// Sends frames; when the client is gone, they go nowhere.
 #[derive(Debug)]
-pub struct Writer(Mutex<Option<FdStream>>);
+pub struct Writer {
+    /// For closing it while somebody sends.
+    socket: Option<FdStream>,
+    stream: Mutex<Option<FdStream>>,
+    patience: Cell<Option<Duration>>,
+}
 
 impl Writer {
-    /// Sends a whole frame, header included, waiting for a client that does not read.
-    pub async fn send(&self, frame: &[u8]) {
-        let mut connection = self.0.lock().await;
-        if let Some(stream) = connection.as_mut()
-            && stream.write_all(frame).await.is_err()
-        {
-            *connection = None;
+    /// Sends a whole frame, header included, waiting for a client that does not read; false when it is gone.
+    pub async fn send(&self, frame: &[u8]) -> bool {
+        let mut stream = self.stream.lock().await;
+        let Some(open) = stream.as_mut() else { return false };
+        let mut rest = frame;
+        while !rest.is_empty() {
+            let write = open.write(rest);
+            let wrote = match self.patience.get() {
+                None => write.await,
+                Some(patience) => timeout(patience, write).await.unwrap_or_else(|late| Err(late.into())),
+            };
+            match wrote {
+                Ok(count @ 1..) => rest = &rest[count..],
+                _ => {
+                    // A frame that was begun cannot be given up without the connection.
+                    *stream = None;
+                    self.close();
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// From now on it may take its time: nobody else waits for it.
+    pub fn be_patient(&self) {
+        self.patience.set(None);
+    }
+
+    /// Ends the connection in both directions.
+    pub fn close(&self) {
+        if let Some(socket) = &self.socket {
+            let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Both);
         }
     }
 
-    /// Sends a notice.
-    pub async fn notify(&self, notice: &Notice) {
-        if let Ok(payload) = serde_json::to_vec(notice) {
-            self.frame(wire::NOTICE, &payload).await;
+    /// Sends a notice; false when the client is gone.
+    pub async fn notify(&self, notice: &Notice) -> bool {
+        match serde_json::to_vec(notice) {
+            Ok(payload) => self.frame(wire::NOTICE, &payload).await,
+            Err(_) => false,
         }
     }
 
-    async fn frame(&self, kind: u8, payload: &[u8]) {
-        if let Ok(header) = frame::header(kind, payload.len()) {
-            self.send(&[&header, payload].concat()).await;
+    async fn frame(&self, kind: u8, payload: &[u8]) -> bool {
+        match frame::header(kind, payload.len()) {
+            Ok(header) => self.send(&[&header, payload].concat()).await,
+            Err(_) => false,
         }
     }
 

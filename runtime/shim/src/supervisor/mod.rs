@@ -1,210 +1,153 @@
-//! The life of one container: started, relayed, ended, told about. The same for every isolation.
+//! The life of one container: started, relayed, ended, told about, and started again where its restart policy wants
+//! that. The same for every isolation.
 
-pub mod client;
+mod board;
+mod client;
+mod control;
+mod exec;
+mod hub;
+mod input;
+mod order;
+mod policy;
+pub mod primary;
+mod round;
+mod session;
 mod streams;
+mod world;
 
 #[cfg(test)]
 mod tests;
 
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
+use sandbox_protocol::FdStream;
+use tokio::net::UnixListener;
 use tokio::signal::unix::Signal as Signals;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::timeout;
 
-use self::client::{Client, Event};
-use crate::isolation::{Failure, Isolation, Process, Running, Start};
+use self::board::Board;
+use self::hub::Hub;
+use self::input::Input;
+use self::order::Orders;
+use self::policy::Backoff;
+use self::primary::Primary;
+use self::session::Door;
+use self::world::World;
+use crate::isolation::{Failure, Isolation, Start};
 use crate::plan::Plan;
 use crate::stamps::Stamps;
-use crate::status;
-use crate::wire::{self, Exit, Notice, Request};
+use crate::wire::{Exit, Notice};
 
-/// How long a signal or a resize may take; the next one waits behind it.
-const CONTROL: Duration = Duration::from_secs(5);
+/// How long the last answers may take to reach those who asked.
+const FAREWELL: Duration = Duration::from_secs(2);
 
-/// Runs a container to its end and tells the client and `status.json` about it. What is left of it afterwards is
-/// files and directories only.
-pub async fn supervise<I: Isolation>(
-    isolation: I,
-    start: Start<'_>,
-    client: &mut Client,
-    terminate: &mut Signals,
-    stamps: &Rc<Stamps>,
-) -> Exit {
-    let plan = start.plan;
-    let mut wishes = Wishes { tied: plan.tied, size: None, signals: Vec::new() };
-    let started = tokio::select! {
-        biased;
-        started = isolation.start(start) => started,
-        reason = wishes.collect(client) => Err(Failure::engine(reason)),
-        _ = terminate.recv() => Err(Failure::engine("the supervisor was told to end before the container ran")),
-    };
-    match started {
-        Ok((running, process)) => {
-            stamps.mark("container_started");
-            run(plan, running, process, wishes, client, terminate, stamps).await
-        }
-        Err(failure) => fail(plan, failure, client).await,
-    }
+/// What a start needs and leaves.
+pub trait Ground {
+    type Isolation: Isolation;
+
+    /// Makes the isolation and mounts the root file system.
+    ///
+    /// # Errors
+    /// A text for the user.
+    fn lay(&mut self) -> Result<(Self::Isolation, OwnedFd), Failure>;
+
+    /// Takes away what a start has left, so that the next one finds nothing of it.
+    fn clear(&mut self);
 }
 
-/// Records and tells that a container did not start.
-pub async fn fail(plan: &Plan, failure: Failure, client: &Client) -> Exit {
-    let exit = Exit { code: failure.exit_code, oom_killed: false, error: Some(failure.message.clone()) };
-    record(plan, &exit);
-    client
-        .writer
-        .notify(&Notice::StartFailed { message: failure.message, exit_code: failure.exit_code })
-        .await;
-    exit
-}
-
-fn record(plan: &Plan, exit: &Exit) {
-    if let Err(error) = status::write(&plan.container_dir, exit) {
-        eprintln!("sandbox-shim: write {} in {}: {error}", status::FILE, plan.container_dir.display());
-    }
-}
-
-/// What a client asked for while the container was not there yet.
+/// Who talks to the supervisor: the command that started it, and everybody who connects later.
 #[derive(Debug)]
-struct Wishes {
-    tied: bool,
-    size: Option<(u16, u16)>,
-    signals: Vec<i32>,
+pub struct Clients {
+    pub primary: Option<FdStream>,
+    pub listener: Option<UnixListener>,
 }
 
-impl Wishes {
-    /// Collects them until there is a reason not to start at all.
-    async fn collect(&mut self, client: &mut Client) -> String {
-        /// As many signals as could mean something.
-        const SIGNALS: usize = 64;
-        loop {
-            match client.events.recv().await {
-                Some(Event::Request(Request::Resize { rows, cols })) => self.size = Some((rows, cols)),
-                Some(Event::Request(Request::Signal { signal })) if self.signals.len() < SIGNALS => {
-                    self.signals.push(signal);
-                }
-                Some(Event::Request(Request::Signal { .. })) => {}
-                Some(Event::Request(Request::Detach)) => self.tied = false,
-                Some(Event::Gone) if self.tied => {
-                    return "the command that runs the container went away".into();
-                }
-                Some(Event::Gone) => client.stdin.end(),
-                None => std::future::pending().await,
-            }
-        }
-    }
-}
-
-async fn run<R: Running>(
+/// Runs a container until it has ended for good and nothing but files and directories is left of it. The primary client
+/// is still to be told that even they are gone.
+pub async fn supervise<G: Ground>(
+    mut ground: G,
     plan: &Plan,
-    running: R,
-    process: Process,
-    wishes: Wishes,
-    client: &mut Client,
+    clients: Clients,
     terminate: &mut Signals,
     stamps: &Rc<Stamps>,
-) -> Exit {
-    let Process { pid, streams, exited } = process;
-    let writer = &client.writer;
-    writer.notify(&Notice::Started { pid }).await;
-    let (end, ended) = watch::channel(false);
-    let relay = |kind, stream| {
-        let (writer, stamps) = (Rc::clone(writer), Rc::clone(stamps));
-        tokio::task::spawn_local(streams::output(kind, stream, writer, ended.clone(), stamps))
+) -> (Exit, Primary) {
+    let (asking, orders) = Orders::new();
+    let (hub, input, board) = (Rc::new(Hub::default()), Rc::new(Input::default()), Rc::new(Board::new(plan)));
+    let (ends, _) = watch::channel(None);
+    let primary = Primary::begin(clients.primary, plan, &hub, &input, asking.clone());
+    let door = Door {
+        id: plan.id.clone(),
+        stdin_once: plan.stdin_once,
+        hub: Rc::clone(&hub),
+        input: Rc::clone(&input),
+        orders: asking,
+        ends: ends.subscribe(),
     };
-    let output = relay(wire::STDOUT, streams.output);
-    let error = streams.error.map(|stream| relay(wire::STDERR, stream));
-    let input =
-        tokio::task::spawn_local(streams::input(Rc::clone(&client.stdin), streams.input, Rc::clone(writer)));
-
-    let exit = control(plan, &running, wishes, client, terminate, exited).await;
-    stamps.mark("exited");
-    let _ = end.send(true);
-    for relay in [Some(output), error].into_iter().flatten() {
-        // A relay that panicked has nothing to deliver.
-        let _ = relay.await;
-    }
-    input.abort();
-    record(plan, &exit);
-    let notice = Notice::Exited(exit.clone());
-    let (stopped, ()) = tokio::join!(running.stop(!plan.remove), client.writer.notify(&notice));
-    if let Err(failure) = stopped {
-        eprintln!("sandbox-shim: container {}: {failure}", plan.id);
-    }
-    exit
+    let sessions = session::serve(clients.listener, Rc::new(door));
+    let mut world = World {
+        plan,
+        hub,
+        input,
+        board,
+        stamps: Rc::clone(stamps),
+        orders,
+        terminate,
+        tied: plan.tied,
+        later: Vec::new(),
+        stoppers: Vec::new(),
+        ends,
+        backoff: Backoff::default(),
+        started: None,
+        again: None,
+    };
+    let exit = loop {
+        let exit = begin(&mut world, &mut ground).await;
+        ground.clear();
+        let Some(wait) = world.again.take() else { break exit };
+        // Who was there for this run has seen its end.
+        world.tied = false;
+        primary.release();
+        world.hub.disband();
+        world.input.renew();
+        if !world.pause(wait).await {
+            world.board.exited(&exit);
+            break exit;
+        }
+    };
+    world.close();
+    primary.part(&world.hub);
+    world.hub.disband();
+    // What waits for another end learns that there is none.
+    drop(world);
+    // Answers on their way; clients that do not take them are not waited for.
+    let _ = timeout(FAREWELL, sessions.finish()).await;
+    (exit, primary)
 }
 
-/// Does what the client and the host ask for until the container's process has ended.
-async fn control<R: Running>(
-    plan: &Plan,
-    running: &R,
-    mut wishes: Wishes,
-    client: &mut Client,
-    terminate: &mut Signals,
-    mut exited: tokio::sync::oneshot::Receiver<Exit>,
-) -> Exit {
-    let mut requests: Vec<Request> =
-        wishes.signals.drain(..).map(|signal| Request::Signal { signal }).collect();
-    requests.extend(wishes.size.map(|(rows, cols)| Request::Resize { rows, cols }));
-    let mut kill_at: Option<Instant> = None;
-    let mut gone = false;
-    loop {
-        for request in requests.drain(..) {
-            // A process that has just ended takes neither; there is nobody to tell.
-            let _ = match request {
-                Request::Signal { signal: libc::SIGKILL } => {
-                    timeout(CONTROL, async {
-                        running.kill().await;
-                        Ok(())
-                    })
-                    .await
-                }
-                Request::Signal { signal } => timeout(CONTROL, running.signal("", signal)).await,
-                Request::Resize { rows, cols } => timeout(CONTROL, running.resize("", rows, cols)).await,
-                Request::Detach => {
-                    wishes.tied = false;
-                    Ok(Ok(()))
-                }
-            };
-        }
-        let kill = async {
-            match kill_at {
-                Some(at) => sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            biased;
-            exit = &mut exited => {
-                let lost = || Exit {
-                    code: sandbox_container::EXIT_ENGINE,
-                    oom_killed: false,
-                    error: Some("lost track of the container's process".into()),
-                };
-                return exit.unwrap_or_else(|_| lost());
-            }
-            event = client.events.recv(), if !gone => match event {
-                Some(Event::Request(request)) => requests.push(request),
-                Some(Event::Gone) | None => {
-                    gone = true;
-                    if wishes.tied {
-                        kill_at = Some(Instant::now());
-                    } else {
-                        client.stdin.end();
-                    }
-                }
-            },
-            _ = terminate.recv() => {
-                requests.push(Request::Signal { signal: plan.stop_signal });
-                let patience = Duration::from_secs(plan.stop_timeout_s.into());
-                kill_at = Some(kill_at.unwrap_or_else(|| Instant::now() + patience));
-            }
-            () = kill => {
-                running.kill().await;
-                kill_at = None;
-            }
-        }
+/// Records and tells that a container cannot even be supervised.
+pub async fn refuse(plan: &Plan, primary: Option<FdStream>, failure: Failure) -> (Exit, Primary) {
+    let Failure { message, exit_code } = failure;
+    let exit = Exit { code: exit_code, oom_killed: false, error: Some(message.clone()) };
+    Board::new(plan).exited(&exit);
+    let primary = Primary::silent(primary);
+    primary.tell(&Notice::StartFailed { message, exit_code }).await;
+    (exit, primary)
+}
+
+/// One start and what came of it.
+async fn begin<G: Ground>(world: &mut World<'_>, ground: &mut G) -> Exit {
+    let (isolation, rootfs) = match ground.lay() {
+        Ok(ground) => ground,
+        Err(failure) => return world.failed(failure).await,
+    };
+    world.stamps.mark("rootfs_mounted");
+    let stamps = Rc::clone(&world.stamps);
+    let start = Start { plan: world.plan, rootfs, stamps: &stamps };
+    match round::round(world, isolation, start).await {
+        Ok(exit) => exit,
+        Err(failure) => world.failed(failure).await,
     }
 }

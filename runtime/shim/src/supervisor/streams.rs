@@ -1,14 +1,12 @@
-//! The relays between a process's streams and a client: fixed buffers, whole frames, every byte before the end.
+//! The relays of a process's output: fixed buffers, whole frames, every byte before the end.
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use sandbox_protocol::FdStream;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 
-use super::client::{Stdin, Writer, data_frame};
-use crate::stamps::Stamps;
+use super::client::data_frame;
 use crate::wire::HEADER;
 
 /// Bytes of output in one frame.
@@ -17,14 +15,14 @@ const CHUNK: usize = 64 << 10;
 /// outside of the container that was given the stream can hold it open then.
 const SILENCE: Duration = Duration::from_secs(2);
 
-/// Moves output to the client as frames of `kind`, an empty one at the end.
-pub(crate) async fn output(
-    kind: u8,
-    mut from: FdStream,
-    to: Rc<Writer>,
-    ended: watch::Receiver<bool>,
-    stamps: Rc<Stamps>,
-) {
+/// Takes whole frames of output.
+pub(crate) trait Sink {
+    /// Takes one, in its own time.
+    fn output(&self, kind: u8, frame: &[u8]) -> impl Future<Output = ()>;
+}
+
+/// Moves output to `to` as frames of `kind`, an empty one at the end. `ended` says that the process has.
+pub(crate) async fn output(kind: u8, mut from: FdStream, to: impl Sink, ended: watch::Receiver<bool>) {
     let mut buffer = vec![0; HEADER + CHUNK];
     loop {
         let length = tokio::select! {
@@ -32,10 +30,7 @@ pub(crate) async fn output(
             length = from.read(&mut buffer[HEADER..]) => length.unwrap_or(0),
             () = silence(ended.clone()) => 0,
         };
-        if length > 0 {
-            stamps.mark_once("first_output");
-        }
-        to.send(data_frame(kind, &mut buffer, length)).await;
+        to.output(kind, data_frame(kind, &mut buffer, length)).await;
         if length == 0 {
             return;
         }
@@ -46,21 +41,4 @@ async fn silence(mut ended: watch::Receiver<bool>) {
     // A sender that is gone ends the wait like one that says so.
     let _ = ended.wait_for(|ended| *ended).await;
     tokio::time::sleep(SILENCE).await;
-}
-
-/// Moves input to the process, then closes its stdin. What a process does not take any more, or never did, is
-/// dropped, as a terminal or a shell would.
-pub(crate) async fn input(from: Rc<Stdin>, mut to: Option<FdStream>, credit: Rc<Writer>) {
-    while let Some(bytes) = from.take().await {
-        if let Some(stream) = to.as_mut()
-            && stream.write_all(&bytes).await.is_err()
-        {
-            to = None;
-        }
-        from.give_back(bytes.len());
-        credit.credit(bytes.len()).await;
-    }
-    if let Some(stream) = to.as_mut() {
-        let _ = stream.shutdown().await;
-    }
 }
