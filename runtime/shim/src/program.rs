@@ -135,6 +135,9 @@ async fn live(plan: &Plan, client: &mut Client, stamps: &Rc<Stamps>) -> Exit {
 }
 
 fn prepare(plan: &Plan) -> Result<OwnedFd, Failure> {
+    if let IsolationPlan::Vm(vm) = &plan.isolation {
+        vm::prepare(plan, vm)?;
+    }
     rootfs::enter_namespace()?;
     rootfs::mount(&plan.rootfs, &plan.run_dir)
 }
