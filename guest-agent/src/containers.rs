@@ -86,6 +86,8 @@ impl Containers {
         let mut table = self.table.borrow_mut();
         let entry = entry(&mut table, id)?;
         entry.container.start()?;
+        // The container's own programs are another matter.
+        mounts::compile_bpf(true).map_err(|error| format!("have BPF programs compiled: {error}"))?;
         Ok(entry.container.pid().as_raw_nonzero().get())
     }
 

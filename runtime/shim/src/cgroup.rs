@@ -29,3 +29,16 @@ pub(crate) fn reclaim(path: &Path) -> Result<(), Error> {
         Err(error) => Err(error),
     }
 }
+
+/// Begins now what whoever joins the cgroup next would wait for: Linux keeps forks cheap and makes the first process
+/// that changes its cgroup wait for a grace period of RCU, some ten milliseconds, and those that follow at once not
+/// (`cgroup_threadgroup_rwsem`). A process that does not exist is as good as any to begin with; a thread waits for it.
+pub(crate) fn announce_join(path: &Path) {
+    /// Above every limit on process numbers.
+    const NOBODY: &str = "2147483647";
+    let procs = path.join("cgroup.procs");
+    // Without a thread, and with a kernel that does otherwise, joining takes its time.
+    let _ = std::thread::Builder::new()
+        .stack_size(64 << 10)
+        .spawn(move || std::fs::write(procs, NOBODY).unwrap_or_default());
+}

@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use oci_spec::runtime as oci;
 use sandbox_shim::isolation::process::ProcessIsolation;
-use sandbox_shim::isolation::vm::VmIsolation;
+use sandbox_shim::isolation::vm::{self, VmIsolation};
 use sandbox_shim::isolation::{Exec, Isolation, Process, Running, Start, Stdio};
 use sandbox_shim::plan::IsolationPlan;
 use sandbox_shim::rootfs;
@@ -97,6 +97,7 @@ fn more_processes_in_a_container() {
                 processes_join_a_container_and_end_apart_from_it(ProcessIsolation, start).await;
             }
             IsolationPlan::Vm(vm) => {
+                vm::prepare(&plan, vm).unwrap();
                 let isolation = VmIsolation { plan: vm, stamps: Rc::clone(&stamps) };
                 processes_join_a_container_and_end_apart_from_it(isolation, start).await;
             }

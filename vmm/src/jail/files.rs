@@ -1,4 +1,4 @@
-//! Limits on files, and the sockets that the jailed monitor has to reach.
+//! Limits on files and room for them, and the sockets that the jailed monitor has to reach.
 
 use std::fs;
 use std::io;
@@ -9,6 +9,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::{Error, during};
 
+/// Descriptors that there is room for from the start.
+const ROOM: u64 = 4096;
+
 /// Sets RLIMIT_NOFILE as far as the hard limit allows and forbids core files, which would hold guest memory.
 pub(super) fn limit(max_files: u64) -> Result<(), Error> {
     let hard = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
@@ -18,7 +21,17 @@ pub(super) fn limit(max_files: u64) -> Result<(), Error> {
             .map_err(|e| during("cannot set resource limits")(e.into()))
     };
     set(Resource::Nofile, files)?;
-    set(Resource::Core, 0)
+    set(Resource::Core, 0)?;
+    make_room(ROOM.min(files))
+}
+
+/// Grows the table of open files while there is one thread: with more, Linux waits for a grace period of RCU each
+/// time that the table grows (fs/file.c, `expand_fdtable`), and the guest's first requests would wait with it.
+fn make_room(files: u64) -> Result<(), Error> {
+    let highest = files.saturating_sub(1) as i32;
+    rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), highest)
+        .map(drop)
+        .map_err(|e| during("cannot make room for open files")(e.into()))
 }
 
 /// Makes the vsock directory and the sockets that wait in it the jailed user's: connecting takes write permission.

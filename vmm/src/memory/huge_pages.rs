@@ -28,6 +28,14 @@ pub fn for_memory_map(memory: &GuestRam, low_end: u64) {
     }
 }
 
+/// Huge pages where the kernel's writable segments fill most of them, from `start` to `end`.
+pub fn for_segments(memory: &GuestRam, start: u64, end: u64) {
+    let (start, end) = (align(start + HUGE_PAGE as u64 - 1), align(end));
+    if start < end {
+        advise_range(memory, GuestAddress(0), start, end);
+    }
+}
+
 /// Huge pages everywhere that has not been touched; the host's khugepaged collects the rest in time.
 pub fn advise(memory: &GuestRam) {
     for region in memory.iter() {

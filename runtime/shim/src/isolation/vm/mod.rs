@@ -55,6 +55,18 @@ pub struct VmIsolation<'a> {
     pub stamps: Rc<Stamps>,
 }
 
+/// Makes the monitor's cgroup and sees to it that joining is quick. Call before the root file system is mounted, which
+/// takes about as long.
+///
+/// # Errors
+/// Those of the cgroup.
+pub fn prepare(plan: &Plan, vm: &VmPlan) -> Result<(), Failure> {
+    let Some(path) = &plan.cgroup else { return Ok(()) };
+    cgroup::make(path, vm.resources.as_ref())?;
+    cgroup::announce_join(path);
+    Ok(())
+}
+
 impl Isolation for VmIsolation<'_> {
     type Running = VmContainer;
 
@@ -67,9 +79,6 @@ impl Isolation for VmIsolation<'_> {
         let control = listen(&vsock, CONTROL_PORT)?;
         let patience = Duration::from_millis(self.plan.boot_deadline_ms);
         let streams = StreamListener::new(listen(&vsock, STREAM_PORT)?, self.plan.uid, patience);
-        if let Some(path) = &plan.cgroup {
-            cgroup::make(path, self.plan.resources.as_ref())?;
-        }
         let config = describe(plan, self.plan, &shares, &vsock, &entries);
         let monitor = Monitor::spawn(self.plan, &config, Rc::clone(&self.stamps)).await?;
         stamps.mark("vmm_spawned");

@@ -61,6 +61,10 @@ pub fn load(memory: &GuestRam, images: &Images<'_>, cmdline: &str, cpus: u8) -> 
             return Err(Error::TooSmall { path: images.kernel_path.display().to_string(), needed, mib });
         }
     }
+    let written = || kernel.segments.iter().filter(|segment| segment.writable);
+    if let Some(start) = written().map(|segment| segment.address).min() {
+        huge_pages::for_segments(memory, start, written().map(elf::Segment::end).max().unwrap_or(start));
+    }
     for segment in &kernel.segments {
         let to = GuestAddress(segment.address);
         let put = if segment.writable { file::place } else { file::map };

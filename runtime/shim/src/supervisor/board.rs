@@ -1,0 +1,84 @@
+//! What the supervisor tells of itself: `status.json`, written anew with every change.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::plan::Plan;
+use crate::status::{self, Phase, Status};
+use crate::wire::Exit;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Board {
+    status: RefCell<Status>,
+    live: PathBuf,
+    last: PathBuf,
+}
+
+impl Board {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        let status = Status { supervisor: std::process::id(), ..Status::default() };
+        Self { status: RefCell::new(status), live: plan.run_dir.clone(), last: plan.container_dir.clone() }
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.status.borrow().phase
+    }
+
+    pub(crate) fn stopped(&self) -> bool {
+        self.status.borrow().stopped
+    }
+
+    /// Its process runs.
+    pub(crate) fn running(&self, pid: i32) {
+        self.change(|status| {
+            (status.phase, status.pid, status.started_ns) = (Phase::Running, pid, Some(now_ns()));
+        });
+    }
+
+    /// Somebody asked for its end.
+    pub(crate) fn stopping(&self) {
+        self.status.borrow_mut().stopped = true;
+    }
+
+    /// It has ended, for now.
+    pub(crate) fn restarting(&self, exit: &Exit) {
+        self.change(|status| {
+            (status.phase, status.pid, status.finished_ns) = (Phase::Restarting, 0, Some(now_ns()));
+            status.exit = Some(exit.clone());
+            status.restarts += 1;
+        });
+    }
+
+    /// It has ended for good: the last word.
+    pub(crate) fn exited(&self, exit: &Exit) {
+        {
+            let mut status = self.status.borrow_mut();
+            // An end while it waited to be started again is the end of before.
+            let finished = status.finished_ns.filter(|_| status.phase == Phase::Restarting);
+            (status.phase, status.pid) = (Phase::Exited, 0);
+            status.finished_ns = finished.or_else(|| Some(now_ns()));
+            status.exit = Some(exit.clone());
+        }
+        self.write(&self.last);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Status)) {
+        change(&mut self.status.borrow_mut());
+        self.write(&self.live);
+    }
+
+    fn write(&self, directory: &std::path::Path) {
+        if let Err(error) = status::write(directory, &self.status.borrow()) {
+            eprintln!("sandbox-shim: write {} in {}: {error}", status::FILE, directory.display());
+        }
+    }
+}
+
+/// Nanoseconds since the epoch.
+fn now_ns() -> i64 {
+    let now = clock_gettime(ClockId::Realtime);
+    now.tv_sec.saturating_mul(1_000_000_000).saturating_add(now.tv_nsec)
+}

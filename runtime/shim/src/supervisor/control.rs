@@ -1,0 +1,165 @@
+//! The time between a container's start and its end: orders are done as they come, side by side, until its process ends.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::order::{Answer, Ask, Order, Patience};
+use super::world::World;
+use crate::isolation::{Failure, Process, Running};
+use crate::wire::Exit;
+
+/// How long a signal or a resize may take.
+const CONTROL: Duration = Duration::from_secs(5);
+
+/// Orders being done.
+type Work<'a> = FuturesUnordered<Pin<Box<dyn Future<Output = Option<oneshot::Receiver<Exit>>> + 'a>>>;
+
+/// Does what is asked until `exited` says that the container's process has ended, and returns how. `others` are its
+/// other processes; they end with it, but their ends may be told a moment later.
+pub(super) async fn control<R: Running>(
+    world: &mut World<'_>,
+    running: &R,
+    mut exited: oneshot::Receiver<Exit>,
+    others: &mut JoinSet<()>,
+) -> Exit {
+    let mut work = Work::new();
+    let mut kill_at =
+        world.plan.timeout_s.map(|seconds| Instant::now() + Duration::from_secs(seconds.into()));
+    for order in std::mem::take(&mut world.later) {
+        take(world, running, order, &mut work, &mut kill_at);
+    }
+    loop {
+        let kill = async {
+            match kill_at {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            exit = &mut exited => {
+                return exit.unwrap_or_else(|_| Exit {
+                    code: sandbox_container::EXIT_ENGINE,
+                    oom_killed: false,
+                    error: Some("lost track of the container's process".into()),
+                });
+            }
+            order = world.orders.recv() => {
+                // The world itself holds a sender.
+                if let Some(order) = order {
+                    take(world, running, order, &mut work, &mut kill_at);
+                }
+            }
+            Some(process) = work.next(), if !work.is_empty() => {
+                if let Some(ended) = process {
+                    others.spawn_local(async move { drop(ended.await) });
+                }
+            }
+            _ = world.terminate.recv() => {
+                let stop = Ask::Stop { signal: None, patience: Patience::Own };
+                take(world, running, Order { ask: stop, reply: None }, &mut work, &mut kill_at);
+            }
+            () = kill => {
+                kill_at = None;
+                running.kill().await;
+            }
+        }
+    }
+}
+
+/// Begins to do what is asked.
+fn take<'a, R: Running>(
+    world: &mut World<'_>,
+    running: &'a R,
+    order: Order,
+    work: &mut Work<'a>,
+    kill_at: &mut Option<Instant>,
+) {
+    match order.ask {
+        Ask::Untie => world.tied = false,
+        Ask::Gone if world.tied => {
+            world.board.stopping();
+            *kill_at = Some(Instant::now());
+        }
+        Ask::Gone => {}
+        Ask::Stop { signal, patience } => {
+            world.board.stopping();
+            let patience = match patience {
+                Patience::Own => u64::try_from(world.plan.stop_timeout_s).ok().map(Duration::from_secs),
+                Patience::For(patience) => Some(patience),
+                Patience::Endless => None,
+            };
+            // The first one's patience counts as long as it is the shorter one. An instant that does not exist is never.
+            let at = patience.and_then(|patience| Instant::now().checked_add(patience));
+            *kill_at = [*kill_at, at].into_iter().flatten().min();
+            let signal = signal.unwrap_or(world.plan.stop_signal);
+            let signal = Order { ask: Ask::Signal { process: String::new(), signal }, reply: None };
+            work.push(Box::pin(perform(running, signal)));
+            world.stoppers.push(Order { ask: Ask::Gone, reply: order.reply });
+        }
+        Ask::Kill { signal } => {
+            if world.ends(signal) {
+                world.board.stopping();
+            }
+            let ask = Ask::Signal { process: String::new(), signal };
+            work.push(Box::pin(perform(running, Order { ask, reply: order.reply })));
+        }
+        ask => work.push(Box::pin(perform(running, Order { ask, reply: order.reply }))),
+    }
+}
+
+/// Does it, answers, and says what to wait for if there is a new process.
+async fn perform<R: Running>(running: &R, order: Order) -> Option<oneshot::Receiver<Exit>> {
+    let Order { ask, reply } = order;
+    let mut started = None;
+    let result = match ask {
+        Ask::Signal { process, signal: libc::SIGKILL } if process.is_empty() => within(async {
+            running.kill().await;
+            Ok(())
+        })
+        .await
+        .map(|()| Answer::Done),
+        Ask::Signal { process, signal } => {
+            within(running.signal(&process, signal)).await.map(|()| Answer::Done)
+        }
+        Ask::Resize { process, rows, cols } => {
+            within(running.resize(&process, rows, cols)).await.map(|()| Answer::Done)
+        }
+        Ask::Stats => running.stats().await.map(|stats| Answer::Stats(Box::new(stats))),
+        Ask::Exec(exec) => running.exec(*exec).await.map(|process| {
+            let (process, ended) = shared_end(process);
+            started = Some(ended);
+            Answer::Process(process)
+        }),
+        Ask::Kill { .. } | Ask::Stop { .. } | Ask::Untie | Ask::Gone => Ok(Answer::Done),
+    };
+    Order { ask: Ask::Gone, reply }.answer(result);
+    started
+}
+
+/// A second one who learns of the end of `process`.
+fn shared_end(process: Process) -> (Process, oneshot::Receiver<Exit>) {
+    let Process { pid, streams, exited } = process;
+    let (first, for_asker) = oneshot::channel();
+    let (second, for_us) = oneshot::channel();
+    tokio::task::spawn_local(async move {
+        // A sender that is dropped tells both that it will never be known.
+        if let Ok(exit) = exited.await {
+            let _ = first.send(exit.clone());
+            let _ = second.send(exit);
+        }
+    });
+    (Process { pid, streams, exited: for_asker }, for_us)
+}
+
+async fn within(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    timeout(CONTROL, work)
+        .await
+        .unwrap_or_else(|_| Err(Failure::engine(format!("the container did not take it within {CONTROL:?}"))))
+}

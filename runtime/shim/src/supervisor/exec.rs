@@ -1,0 +1,103 @@
+//! A connection that runs another process in the container: its streams, its end.
+//!
+//! The process is not tied to the connection: it goes on without its client, as Docker's do, and what it writes then
+//! is dropped.
+
+use std::rc::Rc;
+
+use tokio::sync::watch;
+
+use super::client::{Client, Event, Writer};
+use super::input::{Input, pump};
+use super::order::{Answer, Ask, Orders};
+use super::streams::{self, Sink};
+use crate::isolation::{self, Failure, Process, Stdio};
+use crate::wire::{self, Exec, Exit, Notice, Request};
+
+/// Digits of an id.
+const ID: usize = 64;
+
+/// Runs it to its end.
+pub(crate) async fn run(orders: &Orders, request: Exec, client: &mut Client) {
+    client.writer.be_patient();
+    let (name, detach) = (request.id.clone(), request.detach);
+    let process = match start(orders, request).await {
+        Ok(process) => process,
+        Err(Failure { message, exit_code }) => {
+            client.writer.notify(&Notice::StartFailed { message, exit_code }).await;
+            return;
+        }
+    };
+    let Client { events, stdin, writer } = client;
+    let Process { pid, streams, exited } = process;
+    writer.notify(&Notice::Started { pid }).await;
+    let input = Rc::new(Input::default());
+    input.open(streams.input);
+    let (end, ended) = watch::channel(false);
+    let relay = |kind, stream| {
+        let to = if detach { None } else { Some(Rc::clone(writer)) };
+        tokio::task::spawn_local(streams::output(kind, stream, To(to), ended.clone()))
+    };
+    let outputs =
+        [Some(relay(wire::STDOUT, streams.output)), streams.error.map(|error| relay(wire::STDERR, error))];
+    let pumping =
+        tokio::task::spawn_local(pump(Rc::clone(stdin), Rc::clone(&input), Rc::clone(writer), true));
+    if detach {
+        writer.close();
+    }
+    let requests = async {
+        while let Some(event) = events.recv().await {
+            match event {
+                Event::Request(Request::Resize { rows, cols }) => {
+                    orders.tell(Ask::Resize { process: name.clone(), rows, cols }).await;
+                }
+                Event::Request(Request::Signal { signal }) => {
+                    orders.tell(Ask::Signal { process: name.clone(), signal }).await;
+                }
+                Event::Request(_) | Event::Unknown(_) => {}
+                Event::Gone => {
+                    stdin.end();
+                    break;
+                }
+            }
+        }
+        std::future::pending::<()>().await;
+    };
+    let exit = tokio::select! {
+        exit = exited => exit,
+        () = requests => return,
+    };
+    let _ = end.send(true);
+    for relay in outputs.into_iter().flatten() {
+        // A relay that panicked has nothing to deliver.
+        let _ = relay.await;
+    }
+    pumping.abort();
+    // A container that ends takes its processes with it, at worst without a word.
+    let killed = || Exit { code: 137, oom_killed: false, error: None };
+    writer.notify(&Notice::Exited(exit.unwrap_or_else(|_| killed()))).await;
+}
+
+async fn start(orders: &Orders, request: Exec) -> Result<Process, Failure> {
+    let Exec { id, process, user, extra_groups, terminal, stdin, detach: _ } = request;
+    if id.len() != ID || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(Failure::engine(format!("the id {id:?} of the new process is not {ID} hex digits")));
+    }
+    let stdio = Stdio { terminal, stdin };
+    let exec = isolation::Exec { name: id, process, user, extra_groups, stdio };
+    match orders.ask(Ask::Exec(Box::new(exec))).await? {
+        Answer::Process(process) => Ok(process),
+        Answer::Done | Answer::Stats(_) => Err(Failure::engine("the container made no process")),
+    }
+}
+
+/// One client, or nobody.
+struct To(Option<Rc<Writer>>);
+
+impl Sink for To {
+    async fn output(&self, _kind: u8, frame: &[u8]) {
+        if let Some(writer) = &self.0 {
+            writer.send(frame).await;
+        }
+    }
+}
