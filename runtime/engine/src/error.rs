@@ -37,6 +37,10 @@ pub enum Error {
     #[error("No such container: {0}")]
     NoSuchContainer(String),
 
+    /// It has no supervisor.
+    #[error("container {0} is not running")]
+    NotRunning(String),
+
     /// No image of that name or id in the store.
     #[error("No such image: {0}")]
     NoSuchImage(String),

@@ -9,8 +9,9 @@
 //! alone where that fails.
 
 use std::fs::File;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
@@ -21,6 +22,9 @@ use crate::error::{Error, Result};
 pub const FILE: &str = "lock";
 /// Its name before it is locked.
 const UNBORN: &str = "lock.new";
+
+/// How long a supervisor may take for its clean-up.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A held lock; released when every descriptor of the open file is closed, in all processes.
 #[derive(Debug)]
@@ -66,6 +70,41 @@ pub fn probe(container_dir: &Path) -> Result<Owner> {
         Err(Errno::WOULDBLOCK) => Ok(Owner::Alive),
         Err(e) => Err(Error::io("lock", path)(e)),
     }
+}
+
+/// Waits for a lock whose holder is about to end, for [`PATIENCE`] at the most.
+pub(crate) fn wait(container_dir: &Path) -> Result<Lock> {
+    let path = container_dir.join(FILE);
+    let file = open(&path, OFlags::empty()).map_err(Error::io("open", &path))?;
+    let (sender, receiver) = std::sync::mpsc::channel();
+    // flock(2) cannot be told a time. A thread that waits in vain ends with this process.
+    std::thread::spawn(move || {
+        let _ = sender.send(take(&file, FlockOperation::LockExclusive).map(|()| Lock(file)));
+    });
+    match receiver.recv_timeout(PATIENCE) {
+        Ok(lock) => lock.map_err(Error::io("lock", path)),
+        Err(_) => Err(Error::invalid(format!(
+            "{} is still locked after {PATIENCE:?} by a supervisor that should have ended; look for it with \
+             `fuser` and end it",
+            path.display()
+        ))),
+    }
+}
+
+/// The lock of a container that this process was given as descriptor `number`; None if that is something else, or is
+/// not locked by us.
+pub(crate) fn inherited(container_dir: &Path, number: RawFd) -> Result<Option<Lock>> {
+    let path = container_dir.join(FILE);
+    // SAFETY: whether it is open, and what it is, is what the calls find out.
+    let candidate = unsafe { BorrowedFd::borrow_raw(number) };
+    let named = rustix::fs::lstat(&path).map_err(Error::io("stat", &path))?;
+    let same = rustix::fs::fstat(candidate)
+        .is_ok_and(|stat| (stat.st_dev, stat.st_ino) == (named.st_dev, named.st_ino));
+    if !same || rustix::fs::flock(candidate, FlockOperation::NonBlockingLockExclusive).is_err() {
+        return Ok(None);
+    }
+    // SAFETY: it is the container's lock file, which this process has not opened, so it was inherited and nobody owns it.
+    Ok(Some(Lock(File::from(unsafe { OwnedFd::from_raw_fd(number) }))))
 }
 
 /// The creation lock, shared: creating.

@@ -2,12 +2,10 @@
 //! the owner was killed. Both run the same steps; each is idempotent, and the row goes last, so that whatever
 //! interrupts them, the next one starts over.
 
-use std::io::Read;
 use std::path::Path;
 
 use rusqlite::Connection;
-use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
+use sandbox_shim::status::{self, Status};
 use sandbox_shim::wire::Exit;
 
 use crate::cgroup;
@@ -15,16 +13,13 @@ use crate::clock::realtime_ns;
 use crate::error::{Error, Result};
 use crate::lock::{self, Lock, Owner};
 use crate::paths::Paths;
+use crate::recipe;
 use crate::remove;
 use crate::state::containers::{self, Container, End, State};
 use crate::volumes;
 
-/// Name of the supervisor's last word in the container's directory.
-const STATUS: &str = "status.json";
-/// Why there is none.
+/// Why there is no last word.
 const KILLED: &str = "the supervisor of the container was killed";
-/// It is never larger, bytes.
-const MAX_STATUS: u64 = 64 << 10;
 
 /// Reclaims every container whose owner is gone; gives the problems it met, which stop no command.
 pub(crate) fn reap(connection: &Connection, paths: &Paths) -> Result<Vec<Error>> {
@@ -61,22 +56,32 @@ fn reap_one(connection: &Connection, paths: &Paths, container: &Container) -> Re
 }
 
 /// Takes down everything of a container that has ended. `end` is how; without it the supervisor's
-/// `status.json` tells, and without that it was killed. The caller holds the container's lock.
+/// last word tells, and without that it was killed. The caller holds the container's lock.
 pub(crate) fn release(
     connection: &Connection,
     paths: &Paths,
     container: &Container,
     end: Option<End>,
 ) -> Result<()> {
+    let dir = paths.container(&container.id);
+    // Before the run directory goes, which tells more than nothing of one that was killed.
+    let word = status::read(&dir).map_err(Error::io("read the last word in", &dir))?;
+    let end = match end {
+        Some(end) => end,
+        None => last_word(word.as_ref(), Path::new(&container.run_dir), None, KILLED),
+    };
     if let Some(cgroup) = &container.cgroup {
         cgroup::reclaim(Path::new(cgroup))?;
     }
     remove::tree(Path::new(&container.run_dir))?;
-    if container.auto_remove || container.state == State::Removing {
+    let kept = word.is_some_and(|word| word.keep);
+    // One that was killed while it was made never was whole.
+    if container.auto_remove && !kept
+        || container.state == State::Removing
+        || !dir.join(recipe::FILE).exists()
+    {
         return remove_for_good(connection, paths, &container.id);
     }
-    let dir = paths.container(&container.id);
-    let end = end.map_or_else(|| last_word(&dir, KILLED), Ok)?;
     containers::exited(connection, &container.id, &end)
 }
 
@@ -87,31 +92,23 @@ pub(crate) fn remove_for_good(connection: &Connection, paths: &Paths, id: &str) 
     containers::delete(connection, id)
 }
 
-/// What `status.json` says; without one it is `silent` that is told.
-pub(crate) fn last_word(container_dir: &Path, silent: &str) -> Result<End> {
+/// How a container ended: as its command was `told`, else as the supervisor's last `word` has it, else, when it left none,
+/// `silent`.
+pub(crate) fn last_word(word: Option<&Status>, run_dir: &Path, told: Option<&Exit>, silent: &str) -> End {
     let killed = || Exit { code: 137, oom_killed: false, error: Some(silent.to_owned()) };
-    let exit = read_status(container_dir)?.unwrap_or_else(killed);
-    Ok(End {
+    // Not worth more than what it might tell.
+    let live = || status::read(run_dir).ok().flatten().unwrap_or_default();
+    let known = word.cloned().unwrap_or_else(live);
+    let exit = told.cloned().or_else(|| word.and_then(|word| word.exit.clone())).unwrap_or_else(killed);
+    End {
         exit_code: exit.code,
         oom_killed: exit.oom_killed,
         error: exit.error,
-        finished_ns: realtime_ns(),
-    })
-}
-
-fn read_status(container_dir: &Path) -> Result<Option<Exit>> {
-    let path = container_dir.join(STATUS);
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = match rustix::fs::open(&path, flags, Mode::empty()) {
-        Ok(file) => std::fs::File::from(file),
-        Err(Errno::NOENT) => return Ok(None),
-        Err(e) => return Err(Error::io("open", path)(e)),
-    };
-    let mut text = Vec::new();
-    file.take(MAX_STATUS).read_to_end(&mut text).map_err(Error::io("read", &path))?;
-    serde_json::from_slice(&text)
-        .map(Some)
-        .map_err(|source| Error::Json { what: path.display().to_string(), source })
+        started_ns: known.started_ns,
+        finished_ns: word.and_then(|word| word.finished_ns).unwrap_or_else(realtime_ns),
+        stopped: known.stopped,
+        never_ran: word.is_some_and(|word| word.started_ns.is_none()),
+    }
 }
 
 #[cfg(test)]
@@ -145,6 +142,7 @@ mod tests {
             containers::insert(&self.db, &container).unwrap();
             if dir {
                 std::fs::create_dir_all(self.paths.container(id).join("upper/deep")).unwrap();
+                recipe::Recipe::default().write(&self.paths.container(id)).unwrap();
                 std::fs::create_dir_all(run_dir.join("vsock")).unwrap();
             }
             let lock = lock.then(|| lock::create(&self.paths.container(id)).unwrap());
@@ -193,12 +191,14 @@ mod tests {
     fn without_rm_the_last_word_is_kept() {
         let place = place();
         drop(place.container("told", false, true, true));
-        let status = place.paths.container("told").join(STATUS);
-        std::fs::write(status, r#"{"code":42,"oom_killed":true}"#).unwrap();
+        let exit = Some(Exit { code: 42, oom_killed: true, error: None });
+        let word = Status { exit, started_ns: Some(7), finished_ns: Some(9), ..Status::default() };
+        status::write(&place.paths.container("told"), &word).unwrap();
         drop(place.container("killed", false, true, true));
         assert!(reap(&place.db, &place.paths).unwrap().is_empty());
         let told = containers::get(&place.db, "told").unwrap().unwrap();
         assert_eq!((told.state, told.exit_code, told.oom_killed), (State::Exited, Some(42), true));
+        assert_eq!((told.started_ns, told.finished_ns), (Some(7), Some(9)));
         let killed = containers::get(&place.db, "killed").unwrap().unwrap();
         assert_eq!(killed.exit_code, Some(137));
         assert!(killed.error.unwrap().contains("supervisor"));
@@ -220,7 +220,7 @@ mod tests {
     fn a_broken_one_does_not_stop_the_others() {
         let place = place();
         drop(place.container("broken", false, true, true));
-        std::fs::write(place.paths.container("broken").join(STATUS), "nonsense").unwrap();
+        std::fs::write(place.paths.container("broken").join(status::FILE), "nonsense").unwrap();
         drop(place.container("fine", true, true, true));
         assert_eq!(reap(&place.db, &place.paths).unwrap().len(), 1);
         assert!(containers::get(&place.db, "fine").unwrap().is_none());

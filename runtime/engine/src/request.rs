@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use sandbox_shim::plan::Restart;
 use serde::{Deserialize, Serialize};
 
 use crate::isolation::Isolation;
@@ -42,6 +43,10 @@ pub struct Request {
     /// Bytes of /dev/shm; None: 64 MiB.
     pub shm_size: Option<i64>,
     pub sysctls: BTreeMap<String, String>,
+    pub restart: Restart,
+    /// `--timeout`: seconds after which the container is killed.
+    pub timeout: Option<u32>,
+    pub annotations: BTreeMap<String, String>,
     pub vm: Vm,
 }
 
@@ -60,6 +65,8 @@ pub struct Process {
     pub groups: Vec<String>,
     pub tty: bool,
     pub open_stdin: bool,
+    /// stdin ends with the first client that ends it.
+    pub stdin_once: bool,
     pub stop_signal: Option<i32>,
     /// Seconds.
     pub stop_timeout: Option<u32>,

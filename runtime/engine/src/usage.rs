@@ -8,11 +8,9 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use sandbox_image::Usage;
 
-use crate::engine::{CONFIG, Engine};
+use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::image::Defaults;
-use crate::request::Request;
-use crate::spec::arguments::arguments;
+use crate::recipe::Recipe;
 use crate::state::containers::{self, Container, State};
 use crate::state::volumes;
 
@@ -31,7 +29,7 @@ pub struct DiskUsage {
 #[derive(Debug, Clone)]
 pub struct ContainerUsage {
     pub container: Container,
-    /// What it was started with; empty if its directory or its image is gone.
+    /// What it was started with; empty if its directory is gone.
     pub command: Vec<String>,
     pub size: u64,
     pub volumes: usize,
@@ -60,7 +58,8 @@ impl Engine {
         for container in containers::list(&self.connection)? {
             let size = tree_size(&self.paths.container(&container.id).join("upper"))?;
             let volumes = used.iter().filter(|(_, users)| users.contains(&container.id)).count();
-            let command = self.command(&container).unwrap_or_default();
+            let recipe = Recipe::read(&self.paths.container(&container.id)).ok().flatten();
+            let command = recipe.unwrap_or_default().arguments;
             usage.containers.push(ContainerUsage { container, command, size, volumes });
         }
         for (name, users) in used {
@@ -68,17 +67,6 @@ impl Engine {
             usage.volumes.push(VolumeUsage { name, size, links: users.len() });
         }
         Ok(usage)
-    }
-}
-
-impl Engine {
-    fn command(&self, container: &Container) -> Result<Vec<String>> {
-        let path = self.paths.container(&container.id).join(CONFIG);
-        let text = std::fs::read(&path).map_err(Error::io("read", &path))?;
-        let request: Request = serde_json::from_slice(&text)
-            .map_err(|source| Error::Json { what: path.display().to_string(), source })?;
-        let image = self.image(&container.image_id)?;
-        arguments(&request.process, &Defaults::from(&image))
     }
 }
 

@@ -8,7 +8,8 @@ use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::frame::{FrameError, read_blocking, write_blocking};
+pub use crate::frame::FrameError;
+use crate::frame::{read_blocking, write_blocking};
 use crate::wire::{self, Notice, Request, STDIN_WINDOW};
 
 /// Bytes of stdin in one frame: small enough that a request behind it does not wait long.
@@ -61,6 +62,15 @@ pub fn connect(stream: UnixStream) -> io::Result<(Sender, Receiver)> {
         changed: Condvar::new(),
     });
     Ok((Sender(Arc::clone(&shared)), Receiver { reader, payload: Vec::new(), shared }))
+}
+
+/// Says what a connection is for, before somebody else takes it over.
+///
+/// # Errors
+/// Of writing.
+pub fn write_request(to: &mut UnixStream, request: &Request) -> Result<(), FrameError> {
+    let payload = serde_json::to_vec(request)?;
+    write_blocking(to, wire::REQUEST, &payload)
 }
 
 /// The data behind these locks is whole at every instruction, so a panic elsewhere does not spoil it.

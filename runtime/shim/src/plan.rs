@@ -48,6 +48,9 @@ pub struct Plan {
     pub stop_signal: i32,
     /// Seconds between the stop signal and SIGKILL; negative: never.
     pub stop_timeout_s: i64,
+    /// The primary client's input is the container's.
+    #[serde(default)]
+    pub primary_stdin: bool,
     /// `-i` of a command that stays: stdin ends with the first client that ends it.
     #[serde(default)]
     pub stdin_once: bool,

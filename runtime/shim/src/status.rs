@@ -49,6 +49,8 @@ pub struct Status {
     pub restarts: u32,
     /// Somebody stopped it: the restart policy does not apply.
     pub stopped: bool,
+    /// It was stopped to be started anew: `--rm` does not apply to this end.
+    pub keep: bool,
 }
 
 /// Replaces the file in `directory` in one step, so that a reader sees a whole one or none.

@@ -48,8 +48,13 @@ pub enum Request {
     /// First: run another process in the container, whose streams this connection carries.
     Exec(Box<Exec>),
     /// First: send the stop signal (`signal` or the container's own), after `timeout_s` (or the container's own; negative:
-    /// never) SIGKILL. Answered when the container has ended, and it is not restarted.
-    Stop { signal: Option<i32>, timeout_s: Option<i64> },
+    /// never) SIGKILL. Answered when the container has ended, and it is not restarted. With `keep`, `--rm` does not apply.
+    Stop {
+        signal: Option<i32>,
+        timeout_s: Option<i64>,
+        #[serde(default)]
+        keep: bool,
+    },
     /// First: send a signal to the container's init; one that asks it to end keeps it from being restarted.
     Kill { signal: i32 },
     /// First: what it uses.

@@ -1,9 +1,9 @@
 //! One file per command.
 
+mod container;
 mod doctor;
 mod image;
 mod registry;
-mod run;
 mod system;
 
 use sandbox_engine::{Engine, Installation, Paths, Registries};
@@ -18,7 +18,21 @@ use crate::flags::{BenchCommand, Cli, Command, Global};
 pub(crate) fn dispatch(cli: Cli, started_ns: u64) -> Result<u8, Failure> {
     let global = &cli.global;
     match cli.command {
-        Command::Run(flags) => run::run(global, &flags, started_ns),
+        Command::Run(flags) => container::run::run(global, &flags, started_ns),
+        Command::Attach(flags) => container::attach::run(global, &flags),
+        Command::Create(flags) => container::create::run(global, &flags),
+        Command::Exec(flags) => container::exec::run(global, &flags),
+        Command::Kill(flags) => container::kill::run(global, &flags),
+        Command::Rename(flags) => container::rename::run(global, &flags),
+        Command::Restart(flags) => container::stop::restart(global, &flags),
+        Command::Rm(flags) => container::remove::run(global, &flags),
+        Command::Start(flags) => container::start::run(global, &flags),
+        Command::Stop(flags) => container::stop::stop(global, &flags),
+        Command::Wait(flags) => container::wait::run(global, &flags),
+        Command::Reap(flags) => {
+            quiet_engine(global)?.reap_own(&flags.id)?;
+            Ok(0)
+        }
         Command::Pull(flags) | Command::Image { what: ImageCommand::Pull(flags) } => {
             image::pull::run(global, &flags)
         }

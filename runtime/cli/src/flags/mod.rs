@@ -1,5 +1,6 @@
 //! The command line: what there is to type. The grammar of values is the engine's ([`sandbox_engine::parse`]).
 
+pub(crate) mod container;
 pub(crate) mod image;
 pub(crate) mod registry;
 pub(crate) mod run;
@@ -74,6 +75,44 @@ pub(crate) enum Command {
         args_override_self = true
     )]
     Run(Box<run::RunFlags>),
+    /// Attach local standard input, output, and error streams to a running container
+    #[command(override_usage = "sandbox attach [OPTIONS] CONTAINER", help_template = TEMPLATE, args_override_self = true)]
+    Attach(container::AttachFlags),
+    /// Create a new container
+    #[command(
+        override_usage = "sandbox create [OPTIONS] IMAGE [COMMAND] [ARG...]",
+        help_template = TEMPLATE,
+        disable_help_flag = true,
+        args_override_self = true
+    )]
+    Create(Box<run::CreateFlags>),
+    /// Execute a command in a running container
+    #[command(override_usage = "sandbox exec [OPTIONS] CONTAINER COMMAND [ARG...]", help_template = TEMPLATE, args_override_self = true)]
+    Exec(container::ExecFlags),
+    /// Kill one or more running containers
+    #[command(override_usage = "sandbox kill [OPTIONS] CONTAINER [CONTAINER...]", help_template = TEMPLATE, args_override_self = true)]
+    Kill(container::KillFlags),
+    /// Rename a container
+    #[command(override_usage = "sandbox rename CONTAINER NEW_NAME", help_template = TEMPLATE, args_override_self = true)]
+    Rename(container::RenameFlags),
+    /// Restart one or more containers
+    #[command(override_usage = "sandbox restart [OPTIONS] CONTAINER [CONTAINER...]", help_template = TEMPLATE, args_override_self = true)]
+    Restart(container::StopFlags),
+    /// Remove one or more containers
+    #[command(override_usage = "sandbox rm [OPTIONS] CONTAINER [CONTAINER...]", help_template = TEMPLATE, args_override_self = true)]
+    Rm(container::RmFlags),
+    /// Start one or more stopped containers
+    #[command(override_usage = "sandbox start [OPTIONS] CONTAINER [CONTAINER...]", help_template = TEMPLATE, args_override_self = true)]
+    Start(container::StartFlags),
+    /// Stop one or more running containers
+    #[command(override_usage = "sandbox stop [OPTIONS] CONTAINER [CONTAINER...]", help_template = TEMPLATE, args_override_self = true)]
+    Stop(container::StopFlags),
+    /// Block until one or more containers stop, then print their exit codes
+    #[command(override_usage = "sandbox wait CONTAINER [CONTAINER...]", help_template = TEMPLATE, args_override_self = true)]
+    Wait(container::NamesFlags),
+    /// What a supervisor becomes at its end
+    #[command(name = sandbox_engine::REAP, hide = true)]
+    Reap(container::ReapFlags),
     /// Download an image from a registry
     #[command(override_usage = "sandbox pull [OPTIONS] NAME[:TAG|@DIGEST]", help_template = TEMPLATE, args_override_self = true)]
     Pull(image::PullFlags),

@@ -1,4 +1,4 @@
-//! The flags of `sandbox run`, and how they become a request.
+//! The flags of `sandbox create` and `sandbox run`, and how they become a request.
 
 use std::path::{Path, PathBuf};
 
@@ -9,19 +9,50 @@ use sandbox_engine::parse::{
 };
 use sandbox_engine::request::{Limits, Network, Privileges, Process, Request, Vm};
 use sandbox_image::Platform;
+use sandbox_shim::plan::Restart;
+use sandbox_shim::wire::Attach;
 
-use super::value::{self, Pull};
+use super::value::{self, Pull, StreamName};
 use crate::failure::Failure;
+use crate::relay::detach::DetachKeys;
+
+/// What `run` has besides.
+#[derive(Debug, Args)]
+pub(crate) struct RunFlags {
+    #[command(flatten)]
+    pub(crate) create: CreateFlags,
+    /// Run container in background and print container ID
+    #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = value::boolean, hide_default_value = true, hide_possible_values = true)]
+    pub(crate) detach: bool,
+    /// Override the key sequence for detaching a container
+    #[arg(long, value_name = "string", value_parser = value::detach_keys)]
+    pub(crate) detach_keys: Option<DetachKeys>,
+    /// Proxy received signals to the process
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "true", value_parser = value::boolean, hide_possible_values = true)]
+    pub(crate) sig_proxy: bool,
+    /// Write the clocks and phases of the start as JSON to a file, - for STDERR
+    #[arg(long, value_name = "file")]
+    pub(crate) timings: Option<PathBuf>,
+}
 
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
-pub(crate) struct RunFlags {
+pub(crate) struct CreateFlags {
+    /// Add an annotation to the container (passed through to the OCI runtime)
+    #[arg(long, value_name = "map", value_parser = value::label)]
+    pub(crate) annotation: Vec<(String, String)>,
+    /// Attach to STDIN, STDOUT or STDERR
+    #[arg(short, long, value_name = "list", value_parser = value::stream)]
+    pub(crate) attach: Vec<StreamName>,
     /// Add Linux capabilities
     #[arg(long, value_name = "list", value_delimiter = ',')]
     pub(crate) cap_add: Vec<String>,
     /// Drop Linux capabilities
     #[arg(long, value_name = "list", value_delimiter = ',')]
     pub(crate) cap_drop: Vec<String>,
+    /// Write the container ID to the file
+    #[arg(long, value_name = "string")]
+    pub(crate) cidfile: Option<PathBuf>,
     /// CPU shares (relative weight)
     #[arg(short = 'c', long, value_name = "int", value_parser = value::integer, allow_negative_numbers = true)]
     pub(crate) cpu_shares: Option<i64>,
@@ -115,6 +146,9 @@ pub(crate) struct RunFlags {
     /// Mount the container's root filesystem as read only
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = value::boolean, hide_default_value = true, hide_possible_values = true)]
     pub(crate) read_only: bool,
+    /// Restart policy to apply when a container exits
+    #[arg(long, value_name = "string", default_value = "no", value_parser = value::restart)]
+    pub(crate) restart: Restart,
     /// Automatically remove the container and its associated anonymous volumes when it exits
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = value::boolean, hide_default_value = true, hide_possible_values = true)]
     pub(crate) rm: bool,
@@ -124,9 +158,6 @@ pub(crate) struct RunFlags {
     /// Size of /dev/shm
     #[arg(long, value_name = "bytes", value_parser = value::bytes)]
     pub(crate) shm_size: Option<i64>,
-    /// Proxy received signals to the process
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "true", value_parser = value::boolean, hide_possible_values = true)]
-    pub(crate) sig_proxy: bool,
     /// Signal to stop the container
     #[arg(long, value_name = "string", value_parser = value::stop_signal)]
     pub(crate) stop_signal: Option<i32>,
@@ -136,9 +167,9 @@ pub(crate) struct RunFlags {
     /// Sysctl options
     #[arg(long, value_name = "map", value_parser = value::label)]
     pub(crate) sysctl: Vec<(String, String)>,
-    /// Write the clocks and phases of the start as JSON to a file, - for STDERR
-    #[arg(long, value_name = "file")]
-    pub(crate) timings: Option<PathBuf>,
+    /// Seconds after which the container is killed
+    #[arg(long, value_name = "int")]
+    pub(crate) timeout: Option<u32>,
     /// Mount a tmpfs directory
     #[arg(long, value_name = "list", value_parser = value::tmpfs)]
     pub(crate) tmpfs: Vec<Mount>,
@@ -165,9 +196,25 @@ pub(crate) struct RunFlags {
     pub(crate) image_and_command: Vec<String>,
 }
 
-impl RunFlags {
-    /// The request they make. Files that flags name are read here.
-    pub(crate) fn request(&self) -> Result<Request, Failure> {
+impl CreateFlags {
+    /// The streams that a command which waits is attached to: all that `-a` names, else all.
+    pub(crate) fn attached(&self) -> Attach {
+        if self.attach.is_empty() {
+            return Attach { stdin: self.interactive, stdout: true, stderr: true };
+        }
+        let named = |name| self.attach.contains(&name);
+        Attach {
+            stdin: self.interactive && named(StreamName::Stdin),
+            stdout: named(StreamName::Stdout),
+            stderr: named(StreamName::Stderr),
+        }
+    }
+
+    /// The request they make. Files that flags name are read here. `stays`: whether a command waits for the container.
+    pub(crate) fn request(&self, stays: bool) -> Result<Request, Failure> {
+        if self.rm && self.restart != Restart::No {
+            return Err(Failure::run("conflicting options: cannot specify both --restart and --rm"));
+        }
         let (image, command) =
             self.image_and_command.split_first().ok_or_else(|| Failure::run("no image"))?;
         let mut security = Security::default();
@@ -189,6 +236,7 @@ impl RunFlags {
                 groups: self.group_add.clone(),
                 tty: self.tty,
                 open_stdin: self.interactive,
+                stdin_once: self.interactive && stays,
                 stop_signal: self.stop_signal,
                 stop_timeout: self.stop_timeout,
                 ulimits: self.ulimit.clone(),
@@ -211,6 +259,9 @@ impl RunFlags {
             init: self.init,
             shm_size: self.shm_size,
             sysctls: self.sysctl.iter().cloned().collect(),
+            restart: self.restart,
+            timeout: self.timeout,
+            annotations: self.annotation.iter().cloned().collect(),
             vm: Vm { kernel: self.kernel.clone(), boot_log: self.boot_log },
         })
     }

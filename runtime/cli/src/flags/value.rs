@@ -1,5 +1,6 @@
 //! Value parsers that give Docker's words when a value is wrong.
 
+use crate::relay::detach::DetachKeys;
 use clap::{Arg, ArgAction};
 use sandbox_engine::Isolation;
 use sandbox_engine::parse::{environment, limit, mount, signal, size, ulimit};
@@ -73,6 +74,31 @@ pub(crate) fn pull(text: &str) -> Result<Pull, String> {
             "invalid pull option: '{other}': must be one of \"always\", \"missing\" or \"never\""
         )),
     }
+}
+
+/// `-a`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StreamName {
+    Stdin,
+    Stdout,
+    Stderr,
+}
+
+pub(crate) fn stream(text: &str) -> Result<StreamName, String> {
+    match text.to_lowercase().as_str() {
+        "stdin" => Ok(StreamName::Stdin),
+        "stdout" => Ok(StreamName::Stdout),
+        "stderr" => Ok(StreamName::Stderr),
+        _ => Err("valid streams are STDIN, STDOUT and STDERR".to_owned()),
+    }
+}
+
+pub(crate) fn restart(text: &str) -> Result<sandbox_shim::plan::Restart, String> {
+    sandbox_engine::parse::restart::parse(text)
+}
+
+pub(crate) fn detach_keys(text: &str) -> Result<DetachKeys, String> {
+    text.parse()
 }
 
 /// `--filter key=value`

@@ -5,6 +5,7 @@
 //! still go through. At most one buffer of output is held; what comes behind it waits in the
 //! socket, then in the supervisor, then in the container's pipe.
 
+pub(crate) mod detach;
 mod input;
 mod output;
 mod protocol;
@@ -20,6 +21,7 @@ use rustix::io::Errno;
 use sandbox_engine::Outcome;
 use sandbox_shim::wire::{Notice, Request, Stamp};
 
+use detach::DetachKeys;
 use input::Input;
 use output::{Output, Wrote};
 use protocol::{Incoming, Item, Outgoing};
@@ -34,6 +36,13 @@ pub(crate) struct Options {
     pub(crate) tty: bool,
     /// `--sig-proxy`.
     pub(crate) sig_proxy: bool,
+    /// What we end of takes the process with it.
+    pub(crate) tied: bool,
+    /// Keys that leave it to itself, where a terminal is typed at.
+    pub(crate) detach_keys: Option<DetachKeys>,
+    /// Streams that are shown.
+    pub(crate) stdout: bool,
+    pub(crate) stderr: bool,
 }
 
 /// What came of it.
@@ -45,6 +54,10 @@ pub(crate) struct Relayed {
     pub(crate) first_output_ns: Option<u64>,
     /// The signal that ended us rather than the container: SIGPIPE, or one that is not forwarded.
     pub(crate) ended_by: Option<i32>,
+    /// The detach keys were typed.
+    pub(crate) detached: bool,
+    /// The end was not the last: the container is started again by its restart policy.
+    pub(crate) goes_on: bool,
 }
 
 /// Everything of one relay.
@@ -84,7 +97,11 @@ fn run_on(
 ) -> io::Result<Relayed> {
     connection.set_nonblocking(true)?;
     let mut outgoing = Outgoing::default();
-    let input = if options.stdin { Input::open(streams.stdin) } else { Input::closed(streams.stdin) };
+    let input = if options.stdin {
+        Input::open(streams.stdin, options.detach_keys.clone())
+    } else {
+        Input::closed(streams.stdin)
+    };
     if !options.stdin {
         outgoing.stdin_end();
     }
@@ -96,7 +113,14 @@ fn run_on(
         stderr: Output::new(streams.stderr),
         incoming: Incoming::default(),
         outgoing,
-        result: Relayed { outcome: Outcome::Lost, stamps: Vec::new(), first_output_ns: None, ended_by: None },
+        result: Relayed {
+            outcome: Outcome::Lost,
+            stamps: Vec::new(),
+            first_output_ns: None,
+            ended_by: None,
+            detached: false,
+            goes_on: false,
+        },
         over: false,
         options,
     };
@@ -113,8 +137,8 @@ impl Relay<'_> {
         if ready.signals {
             self.signalled()?;
         }
-        if ready.stdin {
-            self.input.read(&mut self.outgoing);
+        if ready.stdin && self.input.read(&mut self.outgoing) {
+            self.detach();
         }
         if ready.writable || self.outgoing.is_pending() {
             self.send();
@@ -181,12 +205,29 @@ impl Relay<'_> {
         Ok(())
     }
 
-    /// We are to end: the container goes first, at once.
+    /// We are to end: what is tied to us goes first, at once, and what is not is left alone.
     fn end(&mut self, signal: i32) {
         if self.result.ended_by.is_none() {
             self.result.ended_by = Some(signal);
-            self.outgoing.request(&Request::Signal { signal: libc::SIGKILL });
+            if self.options.tied {
+                self.outgoing.request(&Request::Signal { signal: libc::SIGKILL });
+            } else {
+                self.over = true;
+            }
         }
+    }
+
+    /// Leaves; what the supervisor does not take of that now it takes from the end of the connection.
+    fn detach(&mut self) {
+        self.outgoing.request(&Request::Detach);
+        while self.outgoing.is_pending() && self.outgoing.write(&self.connection).is_ok() {
+            let mut fds = [PollFd::from_borrowed_fd(self.connection.as_fd(), PollFlags::OUT)];
+            if poll(&mut fds, None).is_err() {
+                break;
+            }
+        }
+        self.result.detached = true;
+        self.over = true;
     }
 
     fn send(&mut self) {
@@ -215,7 +256,7 @@ impl Relay<'_> {
     /// Hands on what has been received, as far as the outputs take it.
     fn deliver(&mut self) -> io::Result<()> {
         loop {
-            let (output, bytes) = match self.incoming.next()? {
+            let (output, shown, bytes) = match self.incoming.next()? {
                 None => return Ok(()),
                 Some(Item::Credit(bytes)) => {
                     self.outgoing.credit(bytes);
@@ -225,9 +266,14 @@ impl Relay<'_> {
                     self.noticed(notice);
                     continue;
                 }
-                Some(Item::Stdout(bytes)) => (&mut self.stdout, bytes),
-                Some(Item::Stderr(bytes)) => (&mut self.stderr, bytes),
+                Some(Item::Stdout(bytes)) => (&mut self.stdout, self.options.stdout, bytes),
+                Some(Item::Stderr(bytes)) => (&mut self.stderr, self.options.stderr, bytes),
             };
+            if !shown {
+                let count = bytes.len();
+                self.incoming.consume(count);
+                continue;
+            }
             if self.result.first_output_ns.is_none() {
                 self.result.first_output_ns = Some(sandbox_engine::monotonic_ns());
             }
@@ -245,7 +291,12 @@ impl Relay<'_> {
 
     fn noticed(&mut self, notice: Notice) {
         match notice {
-            Notice::Started { .. } => {}
+            Notice::Started { .. } | Notice::Done | Notice::Stats(_) => {}
+            Notice::Restarting => self.result.goes_on = true,
+            Notice::Failed { message, exit_code } => {
+                self.result.outcome = Outcome::StartFailed { message, exit_code };
+                self.input.close();
+            }
             Notice::StartFailed { message, exit_code } => {
                 self.result.outcome = Outcome::StartFailed { message, exit_code };
                 self.input.close();

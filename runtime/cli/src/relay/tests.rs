@@ -32,7 +32,16 @@ fn bench(stdin_wanted: bool, sig_proxy: bool, raise: Option<nix::sys::signal::Si
         }
         let streams =
             Streams { stdin: leaked(stdin_read), stdout: leaked(stdout_write), stderr: leaked(stderr_write) };
-        run_on(streams, ours, &signals, Options { stdin: stdin_wanted, tty: false, sig_proxy })
+        let options = Options {
+            stdin: stdin_wanted,
+            stdout: true,
+            stderr: true,
+            tty: false,
+            sig_proxy,
+            tied: true,
+            detach_keys: None,
+        };
+        run_on(streams, ours, &signals, options)
     });
     Bench { stdin: Some(stdin), stdout: Some(stdout), stderr, supervisor, relay }
 }

@@ -7,6 +7,7 @@ pub mod environment;
 pub mod limit;
 pub mod mount;
 pub mod mount_flag;
+pub mod restart;
 pub mod security;
 pub mod signal;
 pub mod size;

@@ -17,6 +17,7 @@ mod seccomp;
 use std::path::Path;
 
 use oci_spec::runtime::{Linux, LinuxNamespace, LinuxNamespaceType as Namespace, Process, Root, Spec};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::image::Defaults;
@@ -27,7 +28,7 @@ pub use files::Files;
 pub(crate) use resources::{build as limits, check as check_limits};
 
 /// A mount whose source is known: volumes have their directory by now.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resolved {
     pub mount: crate::parse::mount::Mount,
     /// Of a bind or a volume.
@@ -84,6 +85,17 @@ pub fn build(input: &Input<'_>) -> Result<Spec> {
     spec.set_mounts(Some(mounts::build(input)?));
     spec.set_linux(Some(linux(request, &caps)?));
     Ok(spec)
+}
+
+/// Gives a process what `--privileged` gives a container's.
+pub(crate) fn privileged_process(
+    process: &mut Process,
+    privileges: &crate::request::Privileges,
+) -> Result<()> {
+    process.set_capabilities(Some(capabilities::sets(&capabilities::build(privileges)?)));
+    process.set_no_new_privileges(Some(false));
+    process.set_apparmor_profile(None);
+    Ok(())
 }
 
 fn linux(request: &Request, caps: &[oci_spec::runtime::Capability]) -> Result<Linux> {

@@ -59,6 +59,8 @@ pub struct Container {
     pub error: Option<String>,
     pub run_dir: String,
     pub cgroup: Option<String>,
+    /// Somebody stopped it.
+    pub stopped: bool,
 }
 
 /// How a container ended.
@@ -67,11 +69,16 @@ pub struct End {
     pub exit_code: u8,
     pub oom_killed: bool,
     pub error: Option<String>,
+    pub started_ns: Option<i64>,
     pub finished_ns: i64,
+    /// Somebody wanted that.
+    pub stopped: bool,
+    /// Its process was never there: it stays as if it had not been started.
+    pub never_ran: bool,
 }
 
 const COLUMNS: &str = "id, name, image_id, image_name, isolation, state, auto_remove, created_ns, started_ns, \
-                       finished_ns, exit_code, oom_killed, error, run_dir, cgroup";
+                       finished_ns, exit_code, oom_killed, error, run_dir, cgroup, stopped";
 
 /// Inserts a new container. [`Error::NameInUse`] when the name is taken.
 pub fn insert(connection: &Connection, container: &Container) -> Result<()> {
@@ -165,11 +172,47 @@ pub fn find(connection: &Connection, reference: &str) -> Result<Container> {
 pub fn exited(connection: &Connection, id: &str, end: &End) -> Result<()> {
     connection
         .prepare_cached(
-            "UPDATE containers SET state = 'exited', exit_code = ?2, oom_killed = ?3, error = ?4, finished_ns = ?5 \
-             WHERE id = ?1",
+            "UPDATE containers SET state = ?8, exit_code = ?2, oom_killed = ?3, error = ?4, \
+             started_ns = coalesce(?5, started_ns), finished_ns = ?6, stopped = ?7 WHERE id = ?1",
         )?
-        .execute(params![id, end.exit_code, end.oom_killed, end.error, end.finished_ns])?;
+        .execute(params![
+            id,
+            end.exit_code,
+            end.oom_killed,
+            end.error,
+            end.started_ns,
+            end.finished_ns,
+            end.stopped,
+            if end.never_ran { State::Created } else { State::Exited }.as_str(),
+        ])?;
     Ok(())
+}
+
+/// Marks a new one as made and not started.
+pub fn created(connection: &Connection, id: &str) -> Result<()> {
+    connection.prepare_cached("UPDATE containers SET state = 'created' WHERE id = ?1")?.execute([id])?;
+    Ok(())
+}
+
+/// Marks it as being started; whoever does holds its lock.
+pub fn starting(connection: &Connection, id: &str) -> Result<()> {
+    let sql = "UPDATE containers SET state = 'running', exit_code = NULL, oom_killed = 0, error = NULL, stopped = 0 \
+               WHERE id = ?1";
+    connection.prepare_cached(sql)?.execute([id])?;
+    Ok(())
+}
+
+/// Gives it another name. [`Error::NameInUse`] when that is taken.
+pub fn rename(connection: &Connection, id: &str, name: &str) -> Result<()> {
+    let sql = "UPDATE OR IGNORE containers SET name = ?2 WHERE id = ?1";
+    if connection.prepare_cached(sql)?.execute([id, name])? == 1 {
+        return Ok(());
+    }
+    let owner = connection
+        .query_row("SELECT id FROM containers WHERE name = ?1", [name], |row| row.get(0))
+        .optional()?
+        .unwrap_or_default();
+    Err(Error::NameInUse { name: name.to_owned(), id: owner })
 }
 
 /// Marks it as being removed: from here on it can only vanish.
@@ -203,6 +246,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Container> {
         error: row.get(12)?,
         run_dir: row.get(13)?,
         cgroup: row.get(14)?,
+        stopped: row.get(15)?,
     })
 }
 
@@ -227,6 +271,7 @@ pub(crate) mod tests {
             error: None,
             run_dir: "/run/none".to_owned(),
             cgroup: None,
+            stopped: false,
         }
     }
 

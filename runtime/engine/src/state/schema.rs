@@ -45,6 +45,8 @@ const MIGRATIONS: &[&str] = &[
      ) STRICT, WITHOUT ROWID;",
     sandbox_image::SCHEMA,
     sandbox_image::SCHEMA_REPOSITORIES,
+    // Whether somebody stopped it: a boot leaves such a container alone if its restart policy says so.
+    "ALTER TABLE containers ADD COLUMN stopped INTEGER NOT NULL DEFAULT 0;",
 ];
 
 pub(super) fn version(connection: &Connection) -> Result<i64> {

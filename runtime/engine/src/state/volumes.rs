@@ -46,6 +46,12 @@ pub fn usage(connection: &Connection) -> Result<BTreeMap<String, Vec<String>>> {
     Ok(usage)
 }
 
+/// The anonymous volumes of a container outlive it.
+pub fn keep(connection: &Connection, container: &str) -> Result<()> {
+    connection.prepare_cached("DELETE FROM volume_users WHERE container = ?1")?.execute([container])?;
+    Ok(())
+}
+
 /// Deletes a volume's row, after its directory is gone. Users that are still noted go with it.
 pub fn delete(connection: &Connection, name: &str) -> Result<()> {
     connection.prepare_cached("DELETE FROM volume_users WHERE volume = ?1")?.execute([name])?;

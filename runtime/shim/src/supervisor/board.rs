@@ -23,10 +23,6 @@ impl Board {
         Self { status: RefCell::new(status), live: plan.run_dir.clone(), last: plan.container_dir.clone() }
     }
 
-    pub(crate) fn phase(&self) -> Phase {
-        self.status.borrow().phase
-    }
-
     pub(crate) fn stopped(&self) -> bool {
         self.status.borrow().stopped
     }
@@ -41,6 +37,11 @@ impl Board {
     /// Somebody asked for its end.
     pub(crate) fn stopping(&self) {
         self.status.borrow_mut().stopped = true;
+    }
+
+    /// Its end is not that of `--rm`.
+    pub(crate) fn keep(&self) {
+        self.status.borrow_mut().keep = true;
     }
 
     /// It has ended, for now.

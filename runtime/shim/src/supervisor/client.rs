@@ -21,7 +21,7 @@ const QUEUE: usize = 16;
 
 /// What a client wants.
 #[derive(Debug)]
-pub enum Event {
+pub(crate) enum Event {
     Request(Request),
     /// One that this version does not know.
     Unknown(String),
@@ -31,16 +31,16 @@ pub enum Event {
 
 /// A connection in parts that different tasks use.
 #[derive(Debug)]
-pub struct Client {
-    pub events: mpsc::Receiver<Event>,
-    pub stdin: Rc<Stdin>,
-    pub writer: Rc<Writer>,
+pub(crate) struct Client {
+    pub(crate) events: mpsc::Receiver<Event>,
+    pub(crate) stdin: Rc<Stdin>,
+    pub(crate) writer: Rc<Writer>,
 }
 
 impl Client {
     /// Starts to read `connection`; without one, the client is gone already. One that takes nothing for `patience` while
     /// there is something for it is disconnected.
-    pub fn new(connection: Option<FdStream>, patience: Option<Duration>) -> Self {
+    pub(crate) fn new(connection: Option<FdStream>, patience: Option<Duration>) -> Self {
         let (sender, events) = mpsc::channel(QUEUE);
         let stdin = Rc::new(Stdin::default());
         let writer = Rc::new(Writer {
@@ -86,7 +86,7 @@ async fn serve(connection: FdStream, stdin: &Stdin, events: &mpsc::Sender<Event>
 
 /// Sends frames; when the client is gone, they go nowhere.
 #[derive(Debug)]
-pub struct Writer {
+pub(crate) struct Writer {
     /// For closing it while somebody sends.
     socket: Option<FdStream>,
     stream: Mutex<Option<FdStream>>,
@@ -95,7 +95,7 @@ pub struct Writer {
 
 impl Writer {
     /// Sends a whole frame, header included, waiting for a client that does not read; false when it is gone.
-    pub async fn send(&self, frame: &[u8]) -> bool {
+    pub(crate) async fn send(&self, frame: &[u8]) -> bool {
         let mut stream = self.stream.lock().await;
         let Some(open) = stream.as_mut() else { return false };
         let mut rest = frame;
@@ -119,19 +119,19 @@ impl Writer {
     }
 
     /// From now on it may take its time: nobody else waits for it.
-    pub fn be_patient(&self) {
+    pub(crate) fn be_patient(&self) {
         self.patience.set(None);
     }
 
     /// Ends the connection in both directions.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         if let Some(socket) = &self.socket {
             let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Both);
         }
     }
 
     /// Sends a notice; false when the client is gone.
-    pub async fn notify(&self, notice: &Notice) -> bool {
+    pub(crate) async fn notify(&self, notice: &Notice) -> bool {
         match serde_json::to_vec(notice) {
             Ok(payload) => self.frame(wire::NOTICE, &payload).await,
             Err(_) => false,
@@ -146,13 +146,13 @@ impl Writer {
     }
 
     /// Gives back `bytes` of the window of stdin.
-    pub async fn credit(&self, bytes: usize) {
+    pub(crate) async fn credit(&self, bytes: usize) {
         self.frame(wire::STDIN_CREDIT, &(bytes as u32).to_le_bytes()).await;
     }
 }
 
 /// Room for the header of a data frame in front of its bytes.
-pub fn data_frame(kind: u8, buffer: &mut [u8], length: usize) -> &[u8] {
+pub(crate) fn data_frame(kind: u8, buffer: &mut [u8], length: usize) -> &[u8] {
     if let (Ok(header), Some(room)) = (frame::header(kind, length), buffer.get_mut(..HEADER)) {
         room.copy_from_slice(&header);
     }
@@ -161,7 +161,7 @@ pub fn data_frame(kind: u8, buffer: &mut [u8], length: usize) -> &[u8] {
 
 /// Input that the container has not taken yet: at most [`STDIN_WINDOW`] bytes.
 #[derive(Debug, Default)]
-pub struct Stdin {
+pub(crate) struct Stdin {
     state: RefCell<Waiting>,
     changed: Notify,
 }
@@ -179,7 +179,7 @@ impl Stdin {
     ///
     /// # Errors
     /// [`FrameError::Window`] when the client sent more than it may.
-    pub fn push(&self, bytes: &[u8]) -> Result<(), FrameError> {
+    pub(crate) fn push(&self, bytes: &[u8]) -> Result<(), FrameError> {
         let mut state = self.state.borrow_mut();
         if bytes.is_empty() {
             state.ended = true;
@@ -195,13 +195,13 @@ impl Stdin {
     }
 
     /// No more input will come.
-    pub fn end(&self) {
+    pub(crate) fn end(&self) {
         self.state.borrow_mut().ended = true;
         self.changed.notify_one();
     }
 
     /// Takes all there is, waiting for some; `None` at the end.
-    pub async fn take(&self) -> Option<BytesMut> {
+    pub(crate) async fn take(&self) -> Option<BytesMut> {
         loop {
             {
                 let mut state = self.state.borrow_mut();
@@ -217,7 +217,7 @@ impl Stdin {
     }
 
     /// The container has taken `bytes`.
-    pub fn give_back(&self, bytes: usize) {
+    pub(crate) fn give_back(&self, bytes: usize) {
         let mut state = self.state.borrow_mut();
         state.outstanding = state.outstanding.saturating_sub(bytes);
     }

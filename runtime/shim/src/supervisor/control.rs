@@ -62,7 +62,7 @@ pub(super) async fn control<R: Running>(
                 }
             }
             _ = world.terminate.recv() => {
-                let stop = Ask::Stop { signal: None, patience: Patience::Own };
+                let stop = Ask::Stop { signal: None, patience: Patience::Own, keep: false };
                 take(world, running, Order { ask: stop, reply: None }, &mut work, &mut kill_at);
             }
             () = kill => {
@@ -88,8 +88,11 @@ fn take<'a, R: Running>(
             *kill_at = Some(Instant::now());
         }
         Ask::Gone => {}
-        Ask::Stop { signal, patience } => {
+        Ask::Stop { signal, patience, keep } => {
             world.board.stopping();
+            if keep {
+                world.board.keep();
+            }
             let patience = match patience {
                 Patience::Own => u64::try_from(world.plan.stop_timeout_s).ok().map(Duration::from_secs),
                 Patience::For(patience) => Some(patience),

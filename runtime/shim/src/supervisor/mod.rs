@@ -79,7 +79,6 @@ pub async fn supervise<G: Ground>(
     let (ends, _) = watch::channel(None);
     let primary = Primary::begin(clients.primary, plan, &hub, &input, asking.clone());
     let door = Door {
-        id: plan.id.clone(),
         stdin_once: plan.stdin_once,
         hub: Rc::clone(&hub),
         input: Rc::clone(&input),

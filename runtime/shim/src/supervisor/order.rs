@@ -34,6 +34,7 @@ pub(crate) enum Ask {
     Stop {
         signal: Option<i32>,
         patience: Patience,
+        keep: bool,
     },
     /// Its primary client leaves it alone.
     Untie,

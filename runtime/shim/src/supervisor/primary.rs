@@ -31,8 +31,8 @@ impl Primary {
     ) -> Self {
         let Client { mut events, stdin, writer } = Client::new(connection, None);
         hub.join(&writer, Attach { stdin: true, stdout: true, stderr: true });
-        let closes = plan.stdin_once;
-        let pump = pump(Rc::clone(&stdin), Rc::clone(input), Rc::clone(&writer), closes);
+        let typed = plan.primary_stdin;
+        let pump = pump(Rc::clone(&stdin), Rc::clone(input), Rc::clone(&writer), plan.stdin_once);
         let hub = Rc::clone(hub);
         let reader = {
             let writer = Rc::clone(&writer);
@@ -57,7 +57,10 @@ impl Primary {
                 }
             }
         };
-        let tasks = vec![tokio::task::spawn_local(pump), tokio::task::spawn_local(reader)];
+        let mut tasks = vec![tokio::task::spawn_local(reader)];
+        if typed {
+            tasks.push(tokio::task::spawn_local(pump));
+        }
         Self { writer, tasks }
     }
 

@@ -28,7 +28,6 @@ const CONNECTIONS: usize = 512;
 /// What connections are about.
 #[derive(Debug)]
 pub(crate) struct Door {
-    pub(crate) id: String,
     pub(crate) stdin_once: bool,
     pub(crate) hub: Rc<Hub>,
     pub(crate) input: Rc<Input>,
@@ -108,7 +107,9 @@ async fn answer(door: &Rc<Door>, request: Request, client: &mut Client) {
         Request::Wait => return wait(door, client).await,
         Request::Signal { signal } | Request::Kill { signal } => Ask::Kill { signal },
         Request::Resize { rows, cols } => Ask::Resize { process: String::new(), rows, cols },
-        Request::Stop { signal, timeout_s } => Ask::Stop { signal, patience: Patience::of(timeout_s) },
+        Request::Stop { signal, timeout_s, keep } => {
+            Ask::Stop { signal, patience: Patience::of(timeout_s), keep }
+        }
         Request::Stats => Ask::Stats,
         Request::Detach => return,
     };

@@ -88,8 +88,11 @@ impl World<'_> {
             };
             let Some(order) = order else { std::future::pending().await };
             match order.ask {
-                Ask::Stop { .. } => {
+                Ask::Stop { keep, .. } => {
                     self.board.stopping();
+                    if keep {
+                        self.board.keep();
+                    }
                     self.stoppers.push(order);
                     return false;
                 }

@@ -91,6 +91,7 @@ impl Shim {
                 }
                 Some(Event::Notice(Notice::Exited(exit))) => outcome.exit = Some(exit),
                 Some(Event::Notice(Notice::Timings { stamps })) => outcome.stamps = stamps,
+                Some(Event::Notice(other)) => panic!("{other:?}"),
             }
         }
     }

@@ -102,6 +102,11 @@ pub(crate) fn plan(directory: &Path, arguments: &[&str]) -> Plan {
         tied: true,
         stop_signal: libc::SIGTERM,
         stop_timeout_s: 1,
+        primary_stdin: true,
+        stdin_once: true,
+        restart: sandbox_shim::plan::Restart::No,
+        timeout_s: None,
+        reaper: Vec::new(),
     }
 }
 
