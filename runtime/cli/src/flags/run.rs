@@ -16,8 +16,9 @@ use super::value::{self, Pull, StreamName};
 use crate::failure::Failure;
 use crate::relay::detach::DetachKeys;
 
-/// What `run` has besides.
+// What `run` has besides; a doc comment would become its help text.
 #[derive(Debug, Args)]
+#[command(next_display_order = None)]
 pub(crate) struct RunFlags {
     #[command(flatten)]
     pub(crate) create: CreateFlags,

@@ -6,10 +6,10 @@ fn parsed(line: &[&str]) -> Result<Cli, Usage> {
     parse(&line)
 }
 
-fn run_flags(line: &[&str]) -> run::RunFlags {
+fn run_flags(line: &[&str]) -> run::CreateFlags {
     let full: Vec<&str> = ["sandbox", "run"].iter().chain(line).copied().collect();
     match parsed(&full).unwrap().command {
-        Command::Run(flags) => *flags,
+        Command::Run(flags) => flags.create,
         other => panic!("{other:?}"),
     }
 }
@@ -237,7 +237,7 @@ fn a_request_from_flags() {
         "alpine",
         "-n",
     ])
-    .request()
+    .request(true)
     .unwrap();
     assert_eq!(request.isolation, sandbox_engine::Isolation::Vm);
     assert_eq!(request.mounts.iter().map(|m| m.target.as_str()).collect::<Vec<_>>(), ["/y", "/x", "/run"]);
