@@ -4,7 +4,7 @@ use std::path::Path;
 
 use oci_spec::runtime::Spec;
 use rustix::fs::Mode;
-use sandbox_shim::plan::{Plan, Rootfs};
+use sandbox_shim::plan::{self, Plan, Rootfs};
 
 use crate::clock::realtime_ns;
 use crate::engine::Engine;
@@ -138,6 +138,7 @@ impl Engine {
             stop_signal,
             stop_timeout_s: request.process.stop_timeout.map_or(STOP_TIMEOUT_S, i64::from),
             restart: request.restart,
+            health: health(request, image),
             timeout_s: request.timeout,
             reaper: self.reaper(id)?,
             spec,
@@ -225,6 +226,12 @@ impl Engine {
 
 /// The hidden command that finishes what a supervisor without a client has left to do.
 pub const REAP: &str = "reap";
+
+/// What the request says of health checks, over what the image says.
+fn health(request: &Request, image: &Defaults) -> Option<plan::Health> {
+    let wish = request.health.clone().unwrap_or_default().over(image.health.as_ref());
+    wish.plan()
+}
 
 fn recipe(
     request: &Request,

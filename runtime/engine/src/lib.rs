@@ -4,6 +4,7 @@
 //! [`crate::state`] shared by all commands, a lock per container that its owner holds, and reclaim of whatever has no
 //! owner any more.
 
+mod boot;
 mod cgroup;
 mod check;
 mod clock;
@@ -13,6 +14,7 @@ pub mod doctor;
 mod engine;
 mod error;
 mod exec;
+pub mod health;
 pub mod id;
 pub mod image;
 mod images;

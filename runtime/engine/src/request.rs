@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use sandbox_shim::plan::Restart;
 use serde::{Deserialize, Serialize};
 
+use crate::health::Wish;
 use crate::isolation::Isolation;
 use crate::parse::device::Device;
 use crate::parse::mount::Mount;
@@ -44,6 +45,8 @@ pub struct Request {
     pub shm_size: Option<i64>,
     pub sysctls: BTreeMap<String, String>,
     pub restart: Restart,
+    /// None: as the image has it.
+    pub health: Option<Wish>,
     /// `--timeout`: seconds after which the container is killed.
     pub timeout: Option<u32>,
     pub annotations: BTreeMap<String, String>,

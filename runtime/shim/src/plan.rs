@@ -57,6 +57,9 @@ pub struct Plan {
     /// What happens after the container's end.
     #[serde(default)]
     pub restart: Restart,
+    /// How its health is looked after.
+    #[serde(default)]
+    pub health: Option<Health>,
     /// `--timeout`: seconds after which the container is killed.
     #[serde(default)]
     pub timeout_s: Option<u32>,
@@ -82,6 +85,23 @@ pub enum Restart {
 
 fn sigterm() -> i32 {
     libc::SIGTERM
+}
+
+/// A health check: a command that is run in the container now and then. Times are nanoseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// Between the end of one and the start of the next.
+    pub interval_ns: u64,
+    /// One that takes longer has failed.
+    pub timeout_ns: u64,
+    /// Failures in the first time after the start do not count...
+    pub start_period_ns: u64,
+    /// ...in which they are so far apart.
+    pub start_interval_ns: u64,
+    /// So many failures in a row make it unhealthy.
+    pub retries: u32,
 }
 
 /// The overlay mount.

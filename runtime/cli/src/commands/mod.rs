@@ -65,6 +65,7 @@ pub(crate) fn dispatch(cli: Cli, started_ns: u64) -> Result<u8, Failure> {
         Command::Logout(flags) => registry::logout::run(global, &flags),
         Command::Search(flags) => registry::search::run(global, &flags),
         Command::Inspect(flags) => system::inspect::run(global, &flags),
+        Command::System { what: SystemCommand::Boot } => system::boot::run(global),
         Command::System { what: SystemCommand::Check(flags) } => system::check::run(global, &flags),
         Command::System { what: SystemCommand::Df(flags) } => system::df::run(global, &flags),
         Command::Doctor(flags) => doctor::run(global, &flags),

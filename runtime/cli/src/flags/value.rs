@@ -97,6 +97,10 @@ pub(crate) fn restart(text: &str) -> Result<sandbox_shim::plan::Restart, String>
     sandbox_engine::parse::restart::parse(text)
 }
 
+pub(crate) fn duration(text: &str) -> Result<u64, String> {
+    sandbox_engine::parse::duration::parse(text)
+}
+
 pub(crate) fn detach_keys(text: &str) -> Result<DetachKeys, String> {
     text.parse()
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::plan::Plan;
-use crate::status::{self, Phase, Status};
+use crate::status::{self, Health, Phase, Status};
 use crate::wire::Exit;
 
 /// See the module.
@@ -15,12 +15,19 @@ pub(crate) struct Board {
     status: RefCell<Status>,
     live: PathBuf,
     last: PathBuf,
+    /// It has health checks.
+    checked: bool,
 }
 
 impl Board {
     pub(crate) fn new(plan: &Plan) -> Self {
         let status = Status { supervisor: std::process::id(), ..Status::default() };
-        Self { status: RefCell::new(status), live: plan.run_dir.clone(), last: plan.container_dir.clone() }
+        Self {
+            status: RefCell::new(status),
+            live: plan.run_dir.clone(),
+            last: plan.container_dir.clone(),
+            checked: plan.health.is_some(),
+        }
     }
 
     pub(crate) fn stopped(&self) -> bool {
@@ -31,7 +38,13 @@ impl Board {
     pub(crate) fn running(&self, pid: i32) {
         self.change(|status| {
             (status.phase, status.pid, status.started_ns) = (Phase::Running, pid, Some(now_ns()));
+            status.health = self.checked.then(Health::default);
         });
+    }
+
+    /// What its health checks found.
+    pub(crate) fn health(&self, health: Health) {
+        self.change(|status| status.health = Some(health));
     }
 
     /// Somebody asked for its end.
@@ -79,7 +92,7 @@ impl Board {
 }
 
 /// Nanoseconds since the epoch.
-fn now_ns() -> i64 {
+pub(crate) fn now_ns() -> i64 {
     let now = clock_gettime(ClockId::Realtime);
     now.tv_sec.saturating_mul(1_000_000_000).saturating_add(now.tv_nsec)
 }

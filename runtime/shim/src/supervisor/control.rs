@@ -62,8 +62,8 @@ pub(super) async fn control<R: Running>(
                 }
             }
             _ = world.terminate.recv() => {
-                let stop = Ask::Stop { signal: None, patience: Patience::Own, keep: false };
-                take(world, running, Order { ask: stop, reply: None }, &mut work, &mut kill_at);
+                world.ending = true;
+                stop(world, running, (None, Patience::Own), &mut work, &mut kill_at);
             }
             () = kill => {
                 kill_at = None;
@@ -84,7 +84,7 @@ fn take<'a, R: Running>(
     match order.ask {
         Ask::Untie => world.tied = false,
         Ask::Gone if world.tied => {
-            world.board.stopping();
+            world.ending = true;
             *kill_at = Some(Instant::now());
         }
         Ask::Gone => {}
@@ -93,17 +93,7 @@ fn take<'a, R: Running>(
             if keep {
                 world.board.keep();
             }
-            let patience = match patience {
-                Patience::Own => u64::try_from(world.plan.stop_timeout_s).ok().map(Duration::from_secs),
-                Patience::For(patience) => Some(patience),
-                Patience::Endless => None,
-            };
-            // The first one's patience counts as long as it is the shorter one. An instant that does not exist is never.
-            let at = patience.and_then(|patience| Instant::now().checked_add(patience));
-            *kill_at = [*kill_at, at].into_iter().flatten().min();
-            let signal = signal.unwrap_or(world.plan.stop_signal);
-            let signal = Order { ask: Ask::Signal { process: String::new(), signal }, reply: None };
-            work.push(Box::pin(perform(running, signal)));
+            stop(world, running, (signal, patience), work, kill_at);
             world.stoppers.push(Order { ask: Ask::Gone, reply: order.reply });
         }
         Ask::Kill { signal } => {
@@ -115,6 +105,27 @@ fn take<'a, R: Running>(
         }
         ask => work.push(Box::pin(perform(running, Order { ask, reply: order.reply }))),
     }
+}
+
+/// Sends the stop signal, and sees to it that patience has an end.
+fn stop<'a, R: Running>(
+    world: &World<'_>,
+    running: &'a R,
+    (signal, patience): (Option<i32>, Patience),
+    work: &mut Work<'a>,
+    kill_at: &mut Option<Instant>,
+) {
+    let patience = match patience {
+        Patience::Own => u64::try_from(world.plan.stop_timeout_s).ok().map(Duration::from_secs),
+        Patience::For(patience) => Some(patience),
+        Patience::Endless => None,
+    };
+    // The shortest patience of all who ask counts. An instant that does not exist is never.
+    let at = patience.and_then(|patience| Instant::now().checked_add(patience));
+    *kill_at = [*kill_at, at].into_iter().flatten().min();
+    let signal = signal.unwrap_or(world.plan.stop_signal);
+    let order = Order { ask: Ask::Signal { process: String::new(), signal }, reply: None };
+    work.push(Box::pin(perform(running, order)));
 }
 
 /// Does it, answers, and says what to wait for if there is a new process.

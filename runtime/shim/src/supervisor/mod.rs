@@ -5,6 +5,7 @@ mod board;
 mod client;
 mod control;
 mod exec;
+mod health;
 mod hub;
 mod input;
 mod order;
@@ -82,7 +83,7 @@ pub async fn supervise<G: Ground>(
         stdin_once: plan.stdin_once,
         hub: Rc::clone(&hub),
         input: Rc::clone(&input),
-        orders: asking,
+        orders: asking.clone(),
         ends: ends.subscribe(),
     };
     let sessions = session::serve(clients.listener, Rc::new(door));
@@ -92,9 +93,11 @@ pub async fn supervise<G: Ground>(
         input,
         board,
         stamps: Rc::clone(stamps),
+        asking,
         orders,
         terminate,
         tied: plan.tied,
+        ending: false,
         later: Vec::new(),
         stoppers: Vec::new(),
         ends,

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use super::control::control;
+use super::health;
 use super::hub::Hub;
 use super::streams::{self, Sink};
 use super::world::World;
@@ -47,7 +48,9 @@ pub(super) async fn round<I: Isolation>(
     let error = streams.error.map(|stream| relay(wire::STDERR, stream));
     let mut others = JoinSet::new();
 
+    let health = health::watch(world.plan, &world.asking, &world.board);
     let exit = control(world, &running, exited, &mut others).await;
+    drop(health);
     world.stamps.mark("exited");
     let _ = end.send(true);
     for relay in [Some(output), error].into_iter().flatten() {

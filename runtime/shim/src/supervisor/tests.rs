@@ -141,6 +141,7 @@ fn plan(directory: &std::path::Path) -> Plan {
         primary_stdin: true,
         stdin_once: true,
         restart: Restart::No,
+        health: None,
         timeout_s: None,
         reaper: Vec::new(),
     }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::board::Board;
 use super::hub::Hub;
 use super::input::Input;
-use super::order::{Answer, Ask, Order, not_running};
+use super::order::{Answer, Ask, Order, Orders, not_running};
 use super::policy::Backoff;
 use crate::isolation::Failure;
 use crate::plan::Plan;
@@ -28,10 +28,14 @@ pub(crate) struct World<'a> {
     pub(crate) input: Rc<Input>,
     pub(crate) board: Rc<Board>,
     pub(crate) stamps: Rc<Stamps>,
+    /// For those of its own.
+    pub(crate) asking: Orders,
     pub(crate) orders: mpsc::Receiver<Order>,
     pub(crate) terminate: &'a mut Signals,
     /// The primary client's end is the container's.
     pub(crate) tied: bool,
+    /// The supervisor itself is to end: its restart policy is a matter of the next boot.
+    pub(crate) ending: bool,
     /// What was asked before it could be done.
     pub(crate) later: Vec<Order>,
     /// Who waits for the container's end.
@@ -58,7 +62,7 @@ impl World<'_> {
             let order = tokio::select! {
                 order = self.orders.recv() => order,
                 _ = self.terminate.recv() => {
-                    self.board.stopping();
+                    self.ending = true;
                     return Failure::engine("the supervisor was told to end before the container ran");
                 }
             };
@@ -66,7 +70,7 @@ impl World<'_> {
             match order.ask {
                 Ask::Untie => self.tied = false,
                 Ask::Gone if self.tied => {
-                    self.board.stopping();
+                    self.ending = true;
                     return Failure::engine("the command that runs the container went away");
                 }
                 Ask::Gone => {}

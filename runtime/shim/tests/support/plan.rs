@@ -105,6 +105,7 @@ pub(crate) fn plan(directory: &Path, arguments: &[&str]) -> Plan {
         primary_stdin: true,
         stdin_once: true,
         restart: sandbox_shim::plan::Restart::No,
+        health: None,
         timeout_s: None,
         reaper: Vec::new(),
     }

@@ -1,5 +1,6 @@
 //! The commands about everything together.
 
+pub(super) mod boot;
 pub(super) mod check;
 pub(super) mod df;
 pub(super) mod inspect;
