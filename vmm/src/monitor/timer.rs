@@ -12,8 +12,9 @@ pub(super) struct Timer {
     fd: OwnedFd,
     /// When it fires.
     due: Option<Instant>,
-    /// While it stands still: what is left, if it was set.
-    still: Option<Option<Duration>>,
+    held: bool,
+    /// What was left when it was held, if it was set.
+    left: Option<Duration>,
 }
 
 impl AsRawFd for Timer {
@@ -30,13 +31,13 @@ impl Timer {
     pub(super) fn new() -> io::Result<Self> {
         let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
         let fd = rustix::time::timerfd_create(TimerfdClockId::Monotonic, flags)?;
-        Ok(Self { fd, due: None, still: None })
+        Ok(Self { fd, due: None, held: false, left: None })
     }
 
     /// Makes the file readable after this much time of a machine that runs.
     pub(super) fn set(&mut self, after: Duration) {
-        if let Some(left) = &mut self.still {
-            *left = Some(after);
+        if self.held {
+            self.left = Some(after);
         } else {
             self.due = Instant::now().checked_add(after);
             self.arm(after.max(Duration::from_nanos(1)));
@@ -45,24 +46,23 @@ impl Timer {
 
     /// It does not fire any more.
     pub(super) fn clear(&mut self) {
-        self.due = None;
-        if let Some(left) = &mut self.still {
-            *left = None;
-        }
+        (self.due, self.left) = (None, None);
         self.arm(Duration::ZERO);
     }
 
     /// Stops its clock. Idempotent.
     pub(super) fn hold(&mut self) {
-        if self.still.is_none() {
-            self.still = Some(self.due.take().map(|due| due.saturating_duration_since(Instant::now())));
+        if !self.held {
+            self.held = true;
+            self.left = self.due.take().map(|due| due.saturating_duration_since(Instant::now()));
             self.arm(Duration::ZERO);
         }
     }
 
     /// Goes on with what was left. Idempotent.
     pub(super) fn release(&mut self) {
-        if let Some(Some(left)) = self.still.take() {
+        self.held = false;
+        if let Some(left) = self.left.take() {
             self.set(left);
         }
     }
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_timer_on_hold_does_not_fire_before_it_is_released() {
-        let (soon, long) = (Duration::from_millis(1), Duration::from_secs(60));
+        let (soon, long) = (Duration::from_millis(1), Duration::from_mins(1));
         let mut timer = Timer::new().unwrap();
         timer.hold();
         timer.set(soon);
