@@ -59,6 +59,8 @@ fn processes() {
     assert_eq!((rest.list.len(), rest.more, rest.list[0].pid), (1, false, pids[3]));
 
     container.signal(Signal::KILL).expect("killed");
+    // The init of a PID namespace waits for those whose parents are outside.
+    exec.wait().expect("waited");
     container.wait().expect("waited");
     assert!(container.list_processes(0, 1).expect_err("gone").to_string().ends_with("is not running"));
     container.delete().expect("deleted");
