@@ -24,6 +24,8 @@ pub const MAX_PROCESSES: usize = 32_768;
 const MAX_ARGS: usize = 4096;
 /// Bytes of a name: 15 in the kernel's own, more for its threads.
 const MAX_COMM: usize = 64;
+/// Bytes of names and command lines that are kept of all processes together.
+const MAX_TEXT: usize = 8 << 20;
 /// Length of the longest `stat` and `tty` here.
 const MAX_SHORT: usize = 16;
 /// stat has 52 numbers; status some 60 lines.
@@ -110,11 +112,15 @@ impl Container {
         };
         let mut wanted = members()?;
         wanted.retain(|pid| *pid > after);
-        let more = wanted.len() > max;
+        let mut more = wanted.len() > max;
         wanted.truncate(max);
         let clock = Clock::now();
-        let mut list = Vec::with_capacity(wanted.len());
+        let (mut list, mut text) = (Vec::with_capacity(wanted.len()), 0);
         for chunk in wanted.chunks(CHUNK) {
+            if text > MAX_TEXT {
+                more = true;
+                break;
+            }
             let read: Vec<_> = chunk.iter().filter_map(|pid| read(*pid, &clock)).collect();
             // Whoever is a member still, and alive after that, had its number all the time.
             let members = members()?;
@@ -122,7 +128,10 @@ impl Container {
                 let member = members.binary_search(&process.pid).is_ok();
                 (member && file(&directory, "stat", 1).is_ok()).then_some(process)
             };
+            let begin = list.len();
             list.extend(read.into_iter().filter_map(own));
+            let added = list.iter().skip(begin);
+            text += added.map(|process| process.args.len() + process.comm.len()).sum::<usize>();
         }
         Ok(Processes { list, memory_total: memory_total(), more })
     }
