@@ -1,6 +1,6 @@
 //! Freezing and thawing without waiting for it: the kernel tells through cgroup.events when it is done.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 
 use rustix::fs::{Mode, OFlags};
@@ -30,9 +30,9 @@ impl Freezing {
     }
 }
 
-impl AsFd for Freezing {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.events.as_fd()
+impl AsRawFd for Freezing {
+    fn as_raw_fd(&self) -> RawFd {
+        self.events.as_raw_fd()
     }
 }
 
