@@ -9,8 +9,10 @@
 //! back. [`crate::client`] does that; a client that does not is disconnected.
 
 use oci_spec::runtime as oci;
-use sandbox_container::Stats;
+use sandbox_container::Processes;
 use serde::{Deserialize, Serialize};
+
+use crate::isolation::{Figures, Update};
 
 /// Largest payload, bytes.
 pub const MAX_FRAME: usize = 1 << 20;
@@ -57,6 +59,14 @@ pub enum Request {
     },
     /// First: send a signal to the container's init; one that asks it to end keeps it from being restarted.
     Kill { signal: i32 },
+    /// First: stop every process where it is.
+    Pause,
+    /// First: let them go on.
+    Resume,
+    /// First: change its limits.
+    Update(Box<Update>),
+    /// First: list its processes. Answered with any number of [`Notice::Processes`] and [`Notice::Done`].
+    Processes,
     /// First: what it uses.
     Stats,
     /// First: answered with [`Notice::Exited`] when it ends the next time.
@@ -110,7 +120,9 @@ pub enum Notice {
     /// What was asked for is not done.
     Failed { message: String, exit_code: u8 },
     /// The answer to [`Request::Stats`].
-    Stats(Box<Stats>),
+    Stats(Box<Figures>),
+    /// Some of the processes.
+    Processes(Processes),
 }
 
 /// How a process ended.

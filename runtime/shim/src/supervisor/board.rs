@@ -12,6 +12,7 @@ use crate::wire::Exit;
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Board {
+    id: String,
     status: RefCell<Status>,
     live: PathBuf,
     last: PathBuf,
@@ -23,11 +24,17 @@ impl Board {
     pub(crate) fn new(plan: &Plan) -> Self {
         let status = Status { supervisor: std::process::id(), ..Status::default() };
         Self {
+            id: plan.id.clone(),
             status: RefCell::new(status),
             live: plan.run_dir.clone(),
             last: plan.container_dir.clone(),
             checked: plan.health.is_some(),
         }
+    }
+
+    /// The container's.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
     }
 
     pub(crate) fn stopped(&self) -> bool {
@@ -40,6 +47,15 @@ impl Board {
             (status.phase, status.pid, status.started_ns) = (Phase::Running, pid, Some(now_ns()));
             status.health = self.checked.then(Health::default);
         });
+    }
+
+    /// Its processes stand still, or go on.
+    pub(crate) fn paused(&self, paused: bool) {
+        self.change(|status| status.phase = if paused { Phase::Paused } else { Phase::Running });
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.status.borrow().phase == Phase::Paused
     }
 
     /// What its health checks found.

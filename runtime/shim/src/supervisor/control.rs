@@ -1,6 +1,7 @@
 //! The time between a container's start and its end: orders are done as they come, side by side, until its process ends.
 
 use std::pin::Pin;
+use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -9,6 +10,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::board::Board;
 use super::order::{Answer, Ask, Order, Patience};
 use super::world::World;
 use crate::isolation::{Failure, Process, Running};
@@ -101,9 +103,11 @@ fn take<'a, R: Running>(
                 world.board.stopping();
             }
             let ask = Ask::Signal { process: String::new(), signal };
-            work.push(Box::pin(perform(running, Order { ask, reply: order.reply })));
+            work.push(Box::pin(perform(running, Rc::clone(&world.board), Order { ask, reply: order.reply })));
         }
-        ask => work.push(Box::pin(perform(running, Order { ask, reply: order.reply }))),
+        ask => {
+            work.push(Box::pin(perform(running, Rc::clone(&world.board), Order { ask, reply: order.reply })))
+        }
     }
 }
 
@@ -125,11 +129,11 @@ fn stop<'a, R: Running>(
     *kill_at = [*kill_at, at].into_iter().flatten().min();
     let signal = signal.unwrap_or(world.plan.stop_signal);
     let order = Order { ask: Ask::Signal { process: String::new(), signal }, reply: None };
-    work.push(Box::pin(perform(running, order)));
+    work.push(Box::pin(perform(running, Rc::clone(&world.board), order)));
 }
 
 /// Does it, answers, and says what to wait for if there is a new process.
-async fn perform<R: Running>(running: &R, order: Order) -> Option<oneshot::Receiver<Exit>> {
+async fn perform<R: Running>(running: &R, board: Rc<Board>, order: Order) -> Option<oneshot::Receiver<Exit>> {
     let Order { ask, reply } = order;
     let mut started = None;
     let result = match ask {
@@ -140,12 +144,31 @@ async fn perform<R: Running>(running: &R, order: Order) -> Option<oneshot::Recei
         .await
         .map(|()| Answer::Done),
         Ask::Signal { process, signal } => {
-            within(running.signal(&process, signal)).await.map(|()| Answer::Done)
+            let sent = within(running.signal(&process, signal)).await;
+            // As Docker: whoever signals a paused container wants it to be noticed.
+            if sent.is_ok() && process.is_empty() && board.is_paused() && running.resume().await.is_ok() {
+                board.paused(false);
+            }
+            sent.map(|()| Answer::Done)
         }
         Ask::Resize { process, rows, cols } => {
             within(running.resize(&process, rows, cols)).await.map(|()| Answer::Done)
         }
         Ask::Stats => running.stats().await.map(|stats| Answer::Stats(Box::new(stats))),
+        Ask::Update(update) => running.update(&update).await.map(|()| Answer::Done),
+        Ask::Processes => running.processes().await.map(Answer::Processes),
+        Ask::Pause => running.pause().await.map(|()| {
+            board.paused(true);
+            Answer::Done
+        }),
+        Ask::Resume => running.resume().await.map(|()| {
+            board.paused(false);
+            Answer::Done
+        }),
+        Ask::Exec(_) if board.is_paused() => Err(Failure {
+            message: format!("Container {} is paused, unpause the container before exec", board.id()),
+            exit_code: 1,
+        }),
         Ask::Exec(exec) => running.exec(*exec).await.map(|process| {
             let (process, ended) = shared_end(process);
             started = Some(ended);

@@ -87,7 +87,7 @@ async fn start(orders: &Orders, request: Exec) -> Result<Process, Failure> {
     let exec = isolation::Exec { name: id, process, user, extra_groups, stdio };
     match orders.ask(Ask::Exec(Box::new(exec))).await? {
         Answer::Process(process) => Ok(process),
-        Answer::Done | Answer::Stats(_) => Err(Failure::engine("the container made no process")),
+        _ => Err(Failure::engine("the container made no process")),
     }
 }
 

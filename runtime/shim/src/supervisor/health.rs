@@ -68,6 +68,9 @@ impl Check {
             let starting = state.verdict == Verdict::Starting && began.elapsed() < period;
             let pause = if starting { self.health.start_interval_ns } else { self.health.interval_ns };
             sleep(Duration::from_nanos(pause)).await;
+            if board.is_paused() {
+                continue;
+            }
             let probe = self.probe().await;
             let forgiven = state.verdict == Verdict::Starting && began.elapsed() < period;
             state.judge(probe, forgiven, self.health.retries);

@@ -6,6 +6,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use sandbox_container::Processes;
 use sandbox_protocol::FdStream;
 use tokio::net::UnixListener;
 use tokio::sync::watch;
@@ -22,6 +23,8 @@ use crate::wire::{Attach, Exit, Notice, Request};
 
 /// How long a connection may say nothing about itself.
 const OPENING: Duration = Duration::from_secs(10);
+/// Processes in one frame: each tells at most some kilobytes of itself.
+const PART: usize = 64;
 /// Connections at a time; the next ones wait.
 const CONNECTIONS: usize = 512;
 
@@ -110,6 +113,10 @@ async fn answer(door: &Rc<Door>, request: Request, client: &mut Client) {
         Request::Stop { signal, timeout_s, keep } => {
             Ask::Stop { signal, patience: Patience::of(timeout_s), keep }
         }
+        Request::Pause => Ask::Pause,
+        Request::Resume => Ask::Resume,
+        Request::Update(update) => Ask::Update(update),
+        Request::Processes => Ask::Processes,
         Request::Stats => Ask::Stats,
         Request::Detach => return,
     };
@@ -122,9 +129,22 @@ async fn reply(writer: &Writer, answer: Result<Answer, Failure>) {
     let notice = match answer {
         Ok(Answer::Done | Answer::Process(_)) => Notice::Done,
         Ok(Answer::Stats(stats)) => Notice::Stats(stats),
+        Ok(Answer::Processes(processes)) => return list(writer, processes).await,
         Err(Failure { message, exit_code }) => Notice::Failed { message, exit_code },
     };
     writer.notify(&notice).await;
+}
+
+/// Sends a list that may be longer than a frame.
+async fn list(writer: &Writer, mut processes: Processes) {
+    let all = std::mem::take(&mut processes.list);
+    for part in all.chunks(PART) {
+        let some = Processes { list: part.to_vec(), ..processes.clone() };
+        if !writer.notify(&Notice::Processes(some)).await {
+            return;
+        }
+    }
+    writer.notify(&Notice::Done).await;
 }
 
 /// Until the next end, as long as the client wants to know.

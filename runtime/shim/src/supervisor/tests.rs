@@ -7,14 +7,14 @@ use std::os::unix::net::UnixStream;
 
 use oci_spec::runtime::Spec;
 use rustix::pipe::{PipeFlags, pipe_with};
-use sandbox_container::Stats;
+use sandbox_container::Processes;
 use sandbox_protocol::FdStream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::isolation::{Exec, Process, Running, Streams};
+use crate::isolation::{Exec, Figures, Process, Running, Streams, Update};
 use crate::plan::{IsolationPlan, Restart, Rootfs};
 use crate::status::{Phase, Status};
 use crate::wire::{self, Attach, Request, STDIN_WINDOW};
@@ -108,8 +108,27 @@ impl Running for FakeRunning {
         Ok(())
     }
 
-    async fn stats(&self) -> Result<Stats, Failure> {
-        Ok(Stats::default())
+    async fn pause(&self) -> Result<(), Failure> {
+        self.calls.borrow_mut().push("pause".into());
+        Ok(())
+    }
+
+    async fn resume(&self) -> Result<(), Failure> {
+        self.calls.borrow_mut().push("resume".into());
+        Ok(())
+    }
+
+    async fn update(&self, update: &Update) -> Result<(), Failure> {
+        self.calls.borrow_mut().push(format!("update memory_mib={:?}", update.memory_mib));
+        Ok(())
+    }
+
+    async fn processes(&self) -> Result<Processes, Failure> {
+        Ok(Processes::default())
+    }
+
+    async fn stats(&self) -> Result<Figures, Failure> {
+        Ok(Figures::default())
     }
 
     async fn stop(self, durable: bool) -> Result<(), Failure> {
