@@ -26,6 +26,7 @@ pub mod request;
 mod spawn;
 pub mod spec;
 pub mod state;
+pub mod top;
 mod usage;
 mod volumes;
 
