@@ -34,6 +34,7 @@ mod spawn;
 pub mod spec;
 mod start;
 pub mod state;
+pub mod top;
 mod usage;
 mod volumes;
 

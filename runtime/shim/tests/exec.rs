@@ -42,6 +42,7 @@ async fn outcome(process: Process, input: &[u8]) -> (String, String, u8) {
 
 /// What holds for processes in any container.
 async fn processes_join_a_container_and_end_apart_from_it<I: Isolation>(isolation: I, start: Start<'_>) {
+    let (vm, cgroup) = (matches!(start.plan.isolation, IsolationPlan::Vm(_)), start.plan.cgroup.clone());
     let (container, init) = isolation.start(start).await.unwrap();
 
     let pipes = Stdio { terminal: None, stdin: true };
@@ -79,6 +80,9 @@ async fn processes_join_a_container_and_end_apart_from_it<I: Isolation>(isolatio
     assert!(stats.container.stats.cpu_usage_usec.is_some_and(|time| time > 0), "{stats:?}");
 
     paused_and_limited(&container).await;
+    if vm {
+        memory_goes_back_to_the_host(&container, cgroup).await;
+    }
 
     assert_eq!(outcome(init, b"").await.2, 9);
     container.stop(true).await.unwrap();
@@ -124,6 +128,37 @@ async fn paused_and_limited(container: &impl Running) {
         // Not every host has the controller in its cgroup v2 tree; every guest does.
         Err(failure) => assert!(failure.message.contains("\"pids\" is not available"), "{failure}"),
     }
+}
+
+/// What holds for a microVM of 256 MiB.
+async fn memory_goes_back_to_the_host(container: &impl Running, cgroup: Option<std::path::PathBuf>) {
+    let update = |memory_mib| {
+        let mut monitor = oci::LinuxResources::default();
+        let limit =
+            oci::LinuxMemoryBuilder::default().limit((memory_mib as i64 + 128) << 20).build().unwrap();
+        monitor.set_memory(Some(limit));
+        Update { monitor: Some(monitor), memory_mib: Some(memory_mib), ..Update::default() }
+    };
+    let refused = container.update(&update(1000)).await.unwrap_err();
+    assert!(refused.message.contains("booted with 256 MiB"), "{refused}");
+    let limit = cgroup.map(|cgroup| cgroup.join("memory.max")).filter(|file| file.exists());
+    let Some(limit) = limit else { return };
+    for memory_mib in [150, 256, 200] {
+        container.update(&update(memory_mib)).await.unwrap();
+        // Less comes when the guest has given what it had.
+        let expected = format!("{}\n", (memory_mib + 128) << 20);
+        let follows = async {
+            while std::fs::read_to_string(&limit).unwrap() != expected {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_mins(1), follows).await.unwrap();
+    }
+    let host = container.stats().await.unwrap().host.unwrap();
+    assert!(
+        host.memory_current.is_some_and(|bytes| bytes < 328 << 20) && host.cpu_usage_usec > Some(0),
+        "{host:?}"
+    );
 }
 
 #[test]

@@ -132,6 +132,8 @@ impl Agent {
             }
             self.unsent.borrow_mut().advance(written);
         }
+        // A container's specification is long, and what follows is not.
+        self.unsent.take();
         Ok(())
     }
 
