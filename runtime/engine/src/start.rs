@@ -5,6 +5,7 @@ use std::path::Path;
 
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
+use sandbox_shim::plan::IsolationPlan;
 use sandbox_shim::program::PLAN_FILE;
 use sandbox_shim::status::{self, Phase};
 use sandbox_shim::wire::Exit;
@@ -21,6 +22,9 @@ use crate::recipe::Recipe;
 use crate::reclaim;
 use crate::spawn;
 use crate::state::containers::{self, Container, End, State};
+
+/// What a supervisor without a command complains of, in the container's directory; begun anew with each start.
+const LOG: &str = "supervisor.log";
 
 /// How a container is started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -125,12 +129,18 @@ impl Engine {
     pub fn start(&self, made: Made, manner: Manner) -> Result<(Running, UnixStream)> {
         let Made { container, lock, mut plan, new } = made;
         (plan.tied, plan.primary_stdin) = (manner.tied, manner.stdin);
+        if let (false, IsolationPlan::Vm(vm)) = (manner.tied, &mut plan.isolation) {
+            // There is nobody to show it to, and a guest that writes for ever would fill the disk.
+            vm.serial = false;
+        }
         (plan.rows, plan.cols) = (manner.size.rows, manner.size.cols);
         let spawned = (|| {
             private_dir(&plan.run_dir)?;
             let path = plan.run_dir.join(PLAN_FILE);
             write_json(&path, &plan)?;
-            spawn::supervisor(&self.installation.shim()?, &path, &lock)
+            let log = plan.container_dir.join(LOG);
+            let log = (!manner.tied).then_some(log.as_path());
+            spawn::supervisor(&self.installation.shim()?, &path, &lock, log)
         })();
         match spawned {
             Ok((connection, supervisor)) => Ok((Running { container, lock, supervisor }, connection)),
