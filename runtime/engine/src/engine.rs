@@ -104,6 +104,11 @@ impl Engine {
         &self.installation
     }
 
+    /// The container of that name, id or prefix of an id.
+    pub fn container(&self, reference: &str) -> Result<Container> {
+        containers::find(&self.connection, reference)
+    }
+
     /// All containers, newest first.
     pub fn containers(&self) -> Result<Vec<Container>> {
         containers::list(&self.connection)

@@ -76,7 +76,7 @@ fn the_past_and_what_comes() {
     std::thread::scope(|scope| {
         let (dir, send) = (dir.path(), send.clone());
         scope.spawn(move || read(dir, &Options::default(), &mut Collect(send, 2)).unwrap());
-        assert_eq!(receive.recv_timeout(Duration::from_secs(60)).unwrap(), "idle", "nothing of the past");
+        assert_eq!(receive.recv_timeout(Duration::from_mins(1)).unwrap(), "idle", "nothing of the past");
         append(dir, &volume("three"));
         append(dir, &volume("four"));
         let seen: Vec<String> = receive.iter().filter(|id| id != "idle").take(2).collect();

@@ -1,17 +1,28 @@
 //! Containers' logs, read back.
 
+mod ended;
 mod record;
 
 #[cfg(test)]
 mod tests;
 
+use std::net::SocketAddr;
 use std::ops::ControlFlow;
+use std::os::fd::AsFd;
 use std::path::Path;
+use std::time::Duration;
+
+use sandbox_shim::log::LogPlan;
 
 pub use self::record::{Record, Stream};
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 pub use crate::rotated::End;
 use crate::rotated::{self, Range};
+use crate::state::containers::{Container, State};
+
+/// How long name servers may take for the host of a log daemon.
+const LOOKUP: Duration = Duration::from_secs(10);
 
 /// Which records.
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +71,40 @@ pub fn read(
     let Options { since_ns, until_ns, tail, follow, .. } = *options;
     let range = Range { since_ns, tail, follow, until_ns };
     rotated::read(&path, range, end, &mut Sink { options, reader })
+}
+
+impl Engine {
+    /// Reads the log of a container, which `driver` writes; with `follow` until it has ended.
+    ///
+    /// # Errors
+    /// Those of [`read`].
+    pub fn logs(
+        &self,
+        container: &Container,
+        driver: &str,
+        options: &Options,
+        reader: &mut dyn Reader,
+    ) -> Result<()> {
+        let dir = self.paths.container(&container.id);
+        let lives = options.follow && matches!(container.state, State::Running);
+        let signal = if lives { ended::signal(&dir)? } else { None };
+        let end = End { ended: &|| signal.is_none(), signal: signal.as_ref().map(AsFd::as_fd) };
+        read(driver, &dir, &container.id, options, end, reader)
+    }
+}
+
+/// Finds the addresses of a log daemon on the network, for the plan of a container that is about to start.
+///
+/// # Errors
+/// Docker's text when there is no such host.
+pub fn resolve(plan: &mut LogPlan) -> Result<()> {
+    if let Some((host, port)) = sandbox_shim::log::network_address(&plan.driver, &plan.options) {
+        let found = sandbox_registry::lookup(&host, LOOKUP).map_err(|error| {
+            Error::invalid(format!("failed to initialize logging driver: lookup {host}: {error}"))
+        })?;
+        plan.addresses = found.into_iter().map(|address| SocketAddr::new(address, port)).collect();
+    }
+    Ok(())
 }
 
 struct Sink<'a> {

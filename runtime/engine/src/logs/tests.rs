@@ -66,3 +66,15 @@ fn drivers_that_keep_nothing() {
     }
     read("json-file", dir.path(), "none", &Options::default(), NOBODY, &mut Collect::default()).unwrap();
 }
+
+#[test]
+fn daemons_of_the_network_get_addresses() {
+    let mut plan = LogPlan { driver: "syslog".to_owned(), ..LogPlan::default() };
+    resolve(&mut plan).unwrap();
+    assert!(plan.addresses.is_empty(), "a local daemon has none");
+    for (address, want) in [("tcp://127.0.0.1:601", "127.0.0.1:601"), ("udp://[::1]", "[::1]:514")] {
+        plan.options.insert("syslog-address".to_owned(), address.to_owned());
+        resolve(&mut plan).unwrap();
+        assert_eq!(plan.addresses, [want.parse().unwrap()]);
+    }
+}

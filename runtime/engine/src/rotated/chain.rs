@@ -74,9 +74,10 @@ fn names(path: &Path) -> io::Result<Vec<(u32, bool, PathBuf)>> {
     for entry in entries {
         let name = entry?.file_name();
         let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(base)) else { continue };
-        let number = rest
-            .strip_prefix('.')
-            .map(|rest| (rest.strip_suffix(".gz").unwrap_or(rest), rest.ends_with(".gz")));
+        let number = rest.strip_prefix('.').map(|rest| match rest.strip_suffix(".gz") {
+            Some(number) => (number, true),
+            None => (rest, false),
+        });
         match number.map(|(number, compressed)| (number.parse::<u32>(), compressed)) {
             None if rest.is_empty() => names.push((0, false, path.to_owned())),
             Some((Ok(index), compressed)) if index > 0 => names.push((index, compressed, dir.join(name))),

@@ -133,7 +133,7 @@ fn followed(options: &[(&str, &str)], total: u64, lockstep: u64, pause: Duration
         for start in (0..total).step_by(lockstep as usize) {
             write(&mut log, start..(start + lockstep).min(total));
             if lockstep < total {
-                while idle.recv_timeout(Duration::from_secs(60)).unwrap()
+                while idle.recv_timeout(Duration::from_mins(1)).unwrap()
                     < (start + lockstep).min(total) as usize
                 {}
             }
@@ -175,9 +175,9 @@ fn a_log_that_comes_later_and_a_directory_that_goes() {
             read(&path, Range { follow: true, ..Range::default() }, end, &mut collect).unwrap();
             collect.numbers
         });
-        assert_eq!(idle.recv_timeout(Duration::from_secs(60)), Ok(0));
+        assert_eq!(idle.recv_timeout(Duration::from_mins(1)), Ok(0));
         write(&mut writer(dir.path(), &[]), 0..3);
-        while idle.recv_timeout(Duration::from_secs(60)).unwrap() < 3 {}
+        while idle.recv_timeout(Duration::from_mins(1)).unwrap() < 3 {}
         std::fs::remove_dir_all(dir.path()).unwrap();
         assert_eq!(reader.join().unwrap(), [0, 1, 2]);
     });

@@ -1,0 +1,3 @@
+//! The commands about containers.
+
+pub(super) mod logs;
