@@ -3,7 +3,8 @@
 //!
 //! The compressed file gets its name when it is whole, then the plain one loses its own. A reader that followed the
 //! plain one knows the compressed one by the number of the inode, which stands in the extra field of the header
-//! ([`INODE`]). Like the log itself the files are not synced: they survive kills, not the loss of power.
+//! ([`INODE`]). Like the log itself the files are not synced: they survive kills, not the loss of power. While a
+//! compressed file is made, its bytes come on top of the bound of the log.
 
 use std::fs::File;
 use std::io::{self, Read, Write};

@@ -14,7 +14,7 @@ mod syslog;
 mod tests;
 
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -101,9 +101,16 @@ impl Remote {
     }
 }
 
+impl Drop for Remote {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
 /// Sends messages until the queue is closed and empty, or closed and the daemon gone.
 async fn deliver(endpoint: Endpoint, mut connection: Connection, queue: Rc<Queue>, encoder: Rc<Encoder>) {
     let mut told = 0;
+    let mut connected = Instant::now();
     while queue.filled().await {
         let Some(message) = queue.first() else { continue };
         match connection.send(&message).await {
@@ -113,10 +120,21 @@ async fn deliver(endpoint: Endpoint, mut connection: Connection, queue: Rc<Queue
             }
             // No message of that length ever will be taken.
             Sent::TooLong => queue.refuse(),
-            Sent::Gone => match reconnect(&endpoint, &queue).await {
-                Some(other) => connection = other,
-                None => return,
-            },
+            Sent::Gone => {
+                // A daemon that takes connections and hangs up is not called all the time.
+                let early = BACK_OFF.0.saturating_sub(connected.elapsed());
+                if !early.is_zero() {
+                    if queue.is_closed() {
+                        return;
+                    }
+                    pause(early, &queue).await;
+                }
+                connected = Instant::now();
+                match reconnect(&endpoint, &queue).await {
+                    Some(other) => connection = other,
+                    None => return,
+                }
+            }
         }
     }
 }
@@ -136,18 +154,24 @@ async fn tell(connection: &mut Connection, queue: &Queue, encoder: &Encoder, tol
 
 /// A connection again, or none when nobody waits for it any more.
 async fn reconnect(endpoint: &Endpoint, queue: &Queue) -> Option<Connection> {
-    let (mut pause, longest) = BACK_OFF;
+    let (mut wait, longest) = BACK_OFF;
+    let mut last = queue.is_closed();
     loop {
-        let last = queue.is_closed();
         if let Ok(connection) = endpoint.connect().await {
             return Some(connection);
         }
         if last {
             return None;
         }
-        tokio::select! {
-            () = sleep(pause) => pause = (pause * 2).min(longest),
-            () = queue.closed() => {}
-        }
+        last = !pause(wait, queue).await;
+        wait = (wait * 2).min(longest);
+    }
+}
+
+/// Waits; false as soon as the queue is closed.
+async fn pause(time: Duration, queue: &Queue) -> bool {
+    tokio::select! {
+        () = sleep(time) => true,
+        () = queue.closed() => false,
     }
 }

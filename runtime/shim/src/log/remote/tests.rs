@@ -2,7 +2,6 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, TcpListener, UdpSocket as StdUdpSocket};
-use std::time::Instant;
 
 use super::*;
 use crate::log::Log;
@@ -124,6 +123,29 @@ async fn a_daemon_that_comes_back_gets_what_waited_and_is_told_what_did_not() {
             text.contains(": later ") && text.contains("log messages of this container were dropped"),
             "{text}"
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_daemon_that_hangs_up_is_not_called_all_the_time() {
+    local(async {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        let daemon = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        daemon.set_nonblocking(true).unwrap();
+        let uri = format!("unix://{}", path.display());
+        let mut log = open(&[("syslog-address", uri.as_str())]).await.unwrap();
+        let (start, mut calls) = (Instant::now(), 0);
+        while start.elapsed() < Duration::from_millis(500) {
+            log.write(Stream::Stdout, b"x\n");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            // Accepted and closed at once.
+            calls += u32::from(daemon.accept().is_ok());
+        }
+        assert!((2..20).contains(&calls), "{calls}");
+        drop(daemon);
+        assert!(log.close().await > 0);
     })
     .await;
 }
