@@ -5,7 +5,6 @@ use std::path::Path;
 
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
-use sandbox_shim::plan::IsolationPlan;
 use sandbox_shim::program::PLAN_FILE;
 use sandbox_shim::status::{self, Phase};
 use sandbox_shim::wire::Exit;
@@ -129,9 +128,8 @@ impl Engine {
     pub fn start(&self, made: Made, manner: Manner) -> Result<(Running, UnixStream)> {
         let Made { container, lock, mut plan, new } = made;
         (plan.tied, plan.primary_stdin) = (manner.tied, manner.stdin);
-        if let (false, IsolationPlan::Vm(vm)) = (manner.tied, &mut plan.isolation) {
-            // There is nobody to show it to, and a guest that writes for ever would fill the disk.
-            vm.serial = false;
+        if !manner.tied {
+            plan.isolation.unwatched();
         }
         (plan.rows, plan.cols) = (manner.size.rows, manner.size.cols);
         let spawned = (|| {

@@ -124,6 +124,17 @@ pub enum IsolationPlan {
     Vm(VmPlan),
 }
 
+impl IsolationPlan {
+    /// For a container that nobody watches: nothing shows a console, and a guest that writes to one for ever would fill
+    /// the disk.
+    pub fn unwatched(&mut self) {
+        match self {
+            Self::Process => {}
+            Self::Vm(vm) => vm.serial = false,
+        }
+    }
+}
+
 /// What the microVM needs beyond the container.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct VmPlan {

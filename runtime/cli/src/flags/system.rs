@@ -17,6 +17,9 @@ pub(crate) enum SystemCommand {
     /// Show sandbox disk usage
     #[command(override_usage = "sandbox system df [OPTIONS]", help_template = TEMPLATE, args_override_self = true)]
     Df(DfFlags),
+    /// Get real time events from the server
+    #[command(override_usage = "sandbox system events [OPTIONS]", help_template = TEMPLATE, args_override_self = true)]
+    Events(super::events::EventsFlags),
 }
 
 #[derive(Debug, Args)]

@@ -36,3 +36,4 @@ fn each(
     }
     Failure::all(failures)
 }
+pub(super) mod logs;

@@ -3,4 +3,5 @@
 pub(super) mod boot;
 pub(super) mod check;
 pub(super) mod df;
+pub(super) mod events;
 pub(super) mod inspect;
