@@ -4,6 +4,7 @@
 //! [`crate::state`] shared by all commands, a lock per container that its owner holds, and reclaim of whatever has no
 //! owner any more.
 
+mod announce;
 mod boot;
 mod cgroup;
 mod check;

@@ -127,6 +127,7 @@ impl Engine {
     /// Starts the supervisor. The connection is the front end's to speak [`sandbox_shim::wire`] on.
     pub fn start(&self, made: Made, manner: Manner) -> Result<(Running, UnixStream)> {
         let Made { container, lock, mut plan, new } = made;
+        plan.log.subject.name.clone_from(&container.name);
         (plan.tied, plan.primary_stdin) = (manner.tied, manner.stdin);
         if !manner.tied {
             plan.isolation.unwatched();

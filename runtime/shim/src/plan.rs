@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use oci_spec::runtime::Spec;
 use serde::{Deserialize, Serialize};
 
+use crate::log::LogPlan;
+
 /// One start of one container.
 #[expect(clippy::struct_excessive_bools, reason = "independent settings of one container")]
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -57,6 +59,12 @@ pub struct Plan {
     /// What happens after the container's end.
     #[serde(default)]
     pub restart: Restart,
+    /// What becomes of its output besides.
+    #[serde(default)]
+    pub log: LogPlan,
+    /// Whose events are told in the journal of this run directory's root; None: they are not.
+    #[serde(default)]
+    pub events: Option<PathBuf>,
     /// How its health is looked after.
     #[serde(default)]
     pub health: Option<Health>,

@@ -8,7 +8,7 @@ use sandbox_engine::health::Wish;
 use sandbox_engine::parse::{
     device::Device, environment, mount::Mount, security, security::Security, ulimit::Ulimit, volume,
 };
-use sandbox_engine::request::{Limits, Network, Privileges, Process, Request, Vm};
+use sandbox_engine::request::{Limits, Log, Network, Privileges, Process, Request, Vm};
 use sandbox_image::Platform;
 use sandbox_shim::plan::Restart;
 use sandbox_shim::wire::Attach;
@@ -111,6 +111,12 @@ pub(crate) struct CreateFlags {
     /// Show the guest kernel's console on STDERR (--isolation=vm)
     #[arg(long, alias = "serial", num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = value::boolean, hide_default_value = true, hide_possible_values = true)]
     pub(crate) boot_log: bool,
+    /// Logging driver for the container
+    #[arg(long, value_name = "string")]
+    pub(crate) log_driver: Option<String>,
+    /// Log driver options
+    #[arg(long, value_name = "list", value_parser = value::log_option)]
+    pub(crate) log_opt: Vec<(String, String)>,
     /// Memory limit
     #[arg(short, long, value_name = "bytes", value_parser = value::bytes, allow_negative_numbers = true)]
     pub(crate) memory: Option<i64>,
@@ -315,6 +321,7 @@ impl CreateFlags {
             sysctls: self.sysctl.iter().cloned().collect(),
             restart: self.restart,
             health: self.health.wish()?,
+            log: Log { driver: self.log_driver.clone(), options: self.log_opt.iter().cloned().collect() },
             timeout: self.timeout,
             annotations: self.annotation.iter().cloned().collect(),
             vm: Vm { kernel: self.kernel.clone(), boot_log: self.boot_log },

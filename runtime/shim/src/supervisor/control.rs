@@ -95,6 +95,8 @@ fn take<'a, R: Running>(
             if keep {
                 world.board.keep();
             }
+            let number = signal.unwrap_or(world.plan.stop_signal).to_string();
+            world.board.tell("kill", &[("signal", &number)]);
             stop(world, running, (signal, patience), work, kill_at);
             world.stoppers.push(Order { ask: Ask::Gone, reply: order.reply });
         }
@@ -102,6 +104,7 @@ fn take<'a, R: Running>(
             if world.ends(signal) {
                 world.board.stopping();
             }
+            world.board.tell("kill", &[("signal", &signal.to_string())]);
             let ask = Ask::Signal { process: String::new(), signal };
             work.push(Box::pin(perform(running, Rc::clone(&world.board), Order { ask, reply: order.reply })));
         }

@@ -12,8 +12,9 @@ use tokio::io::AsyncReadExt;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::board::{Board, now_ns};
+use super::board::Board;
 use super::order::{Answer, Ask, Orders};
+use crate::calendar::now_ns;
 use crate::isolation::{Exec, Failure, Process, Stdio};
 use crate::plan::{self, Plan};
 use crate::status::{Health, Probe, Verdict};

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
+use super::board::Board;
 use super::client::{Client, Event, Writer};
 use super::exec;
 use super::hub::{Hub, PATIENCE};
@@ -34,6 +35,7 @@ pub(crate) struct Door {
     pub(crate) stdin_once: bool,
     pub(crate) hub: Rc<Hub>,
     pub(crate) input: Rc<Input>,
+    pub(crate) board: Rc<Board>,
     pub(crate) orders: Orders,
     pub(crate) ends: watch::Receiver<Option<Exit>>,
 }
@@ -106,7 +108,7 @@ async fn session(door: &Rc<Door>, connection: FdStream) {
 async fn answer(door: &Rc<Door>, request: Request, client: &mut Client) {
     let ask = match request {
         Request::Attach(streams) => return attach(door, streams, client).await,
-        Request::Exec(request) => return exec::run(&door.orders, *request, client).await,
+        Request::Exec(request) => return exec::run(&door.orders, &door.board, *request, client).await,
         Request::Wait => return wait(door, client).await,
         Request::Signal { signal } | Request::Kill { signal } => Ask::Kill { signal },
         Request::Resize { rows, cols } => Ask::Resize { process: String::new(), rows, cols },
@@ -172,14 +174,17 @@ async fn wait(door: &Door, client: &mut Client) {
 async fn attach(door: &Rc<Door>, streams: Attach, client: &mut Client) {
     let Client { events, stdin, writer } = client;
     writer.notify(&Notice::Done).await;
+    door.board.tell("attach", &[]);
     door.hub.join(writer, streams);
     let mut tasks = JoinSet::new();
     if streams.stdin {
         let pump = pump(Rc::clone(stdin), Rc::clone(&door.input), Rc::clone(writer), door.stdin_once);
         tasks.spawn_local(pump);
     }
+    let mut detached = false;
     while let Some(event) = events.recv().await {
         match event {
+            Event::Request(Request::Detach) => detached = true,
             Event::Request(Request::Resize { rows, cols }) => {
                 door.orders.tell(Ask::Resize { process: String::new(), rows, cols }).await;
             }
@@ -189,4 +194,7 @@ async fn attach(door: &Rc<Door>, streams: Attach, client: &mut Client) {
         }
     }
     door.hub.leave(writer);
+    if detached {
+        door.board.tell("detach", &[]);
+    }
 }

@@ -160,6 +160,8 @@ fn plan(directory: &std::path::Path) -> Plan {
         primary_stdin: true,
         stdin_once: true,
         restart: Restart::No,
+        log: crate::log::LogPlan { driver: "none".to_owned(), ..crate::log::LogPlan::default() },
+        events: None,
         health: None,
         timeout_s: None,
         reaper: Vec::new(),

@@ -1,5 +1,6 @@
 //! What outlives a single start of the container: its clients, its orders, its status.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use super::input::Input;
 use super::order::{Answer, Ask, Order, Orders, not_running};
 use super::policy::Backoff;
 use crate::isolation::Failure;
+use crate::log::Log;
 use crate::plan::Plan;
 use crate::stamps::Stamps;
 use crate::wire::{Exit, Notice};
@@ -26,6 +28,7 @@ pub(crate) struct World<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) hub: Rc<Hub>,
     pub(crate) input: Rc<Input>,
+    pub(crate) log: Rc<RefCell<Option<Log>>>,
     pub(crate) board: Rc<Board>,
     pub(crate) stamps: Rc<Stamps>,
     /// For those of its own.
@@ -121,6 +124,7 @@ impl World<'_> {
     /// Its process has ended: decides whether it is started again, writes it down and tells everybody.
     pub(crate) async fn ended(&mut self, exit: &Exit) {
         let ran = self.started.take().map_or(Duration::ZERO, |started| started.elapsed());
+        self.board.died(exit, ran);
         self.again =
             if self.board.stopped() { None } else { self.backoff.next(self.plan.restart, exit.code, ran) };
         if self.again.is_some() {
