@@ -44,7 +44,6 @@ mod rootfs;
 mod save;
 mod source;
 mod store;
-mod tar;
 mod temporary;
 mod time;
 mod usage;

@@ -1,0 +1,78 @@
+//! Files into and out of a root file system: what `cp`, `export` and `commit` are made of.
+//!
+//! Everything works on the descriptor of a directory that is the container's root, and no path of the container leads
+//! out of it: openat2 resolves them in the root, links of an archive are made but never followed by us outside, and
+//! what is read is opened as a place first, so that a FIFO, a device or a socket is never opened at all.
+//!
+//! The same code serves the host (containers that are stopped or run as processes), the guest (through the agent) and the
+//! host's own side of a copy, where the root is the destination. [`process`] runs it beside the event loop of a
+//! supervisor or agent, which has one thread.
+//!
+//! Refused: entries that would leave the root, trees deeper than 256 directories, directories of more than a million
+//! names.
+
+mod open;
+mod pack;
+pub mod process;
+mod resolve;
+mod stat;
+mod unpack;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::pack::{pack, pack_layer, pack_tree};
+pub use self::resolve::base_name;
+pub use self::stat::{PathStat, stat};
+pub use self::unpack::{Owner, Rename, Unpack, unpack};
+
+/// What can be asked of [`process::spawn`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Archive {
+    /// [`stat`]; its answer is JSON on the output.
+    Stat { path: String },
+    /// [`pack`] to the output.
+    Pack { path: String, follow: bool },
+    /// [`unpack`] from the input.
+    Unpack { path: String, options: Unpack },
+}
+
+/// Why it was not done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ArchiveError {
+    #[error("{path}: no such file or directory")]
+    Missing { path: String },
+    #[error("{path}: not a directory")]
+    NotADirectory { path: String },
+    #[error("container rootfs is marked read-only")]
+    ReadOnlyRoot,
+    #[error("mounted volume is marked read-only")]
+    ReadOnlyVolume,
+    /// A text for the user.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl ArchiveError {
+    fn failed(what: &str, path: &[u8], error: impl Into<std::io::Error>) -> Self {
+        let error: std::io::Error = error.into();
+        let text = error.raw_os_error().map_or_else(|| error.to_string(), crate::error::errno_text);
+        Self::Failed(format!("{what} {}: {text}", shown(path)))
+    }
+
+    fn refused(path: &[u8], why: &str) -> Self {
+        Self::Failed(format!("{} {why}", shown(path)))
+    }
+}
+
+/// A path for people: of bounded length, without control characters.
+fn shown(path: &[u8]) -> String {
+    const MOST: usize = 256;
+    let text: String =
+        String::from_utf8_lossy(path).chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+    if text.chars().count() <= MOST { text } else { text.chars().take(MOST).chain(['…']).collect() }
+}
+
+#[cfg(test)]
+mod tests;
