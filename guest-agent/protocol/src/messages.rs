@@ -26,7 +26,7 @@ pub struct StreamHeader {
 pub struct Request {
     #[prost(uint64, tag = "1")]
     pub id: u64,
-    #[prost(oneof = "request::Body", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(oneof = "request::Body", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 20")]
     pub body: Option<request::Body>,
 }
 
@@ -52,6 +52,8 @@ pub mod request {
         Sync(super::Sync),
         #[prost(message, tag = "10")]
         Delete(super::Delete),
+        #[prost(message, tag = "20")]
+        Archive(crate::Archive),
     }
 }
 

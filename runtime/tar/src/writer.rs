@@ -18,11 +18,13 @@ const NAME: usize = 100;
 #[derive(Debug)]
 pub struct TarWriter<W> {
     inner: W,
+    /// Bytes without extended headers.
+    plain: u64,
 }
 
 impl<W: Write> TarWriter<W> {
     pub fn new(inner: W) -> Self {
-        Self { inner }
+        Self { inner, plain: 0 }
     }
 
     /// Adds an entry without data.
@@ -66,6 +68,12 @@ impl<W: Write> TarWriter<W> {
         self.pad(entry.size)
     }
 
+    /// How long the archive would be if plain headers could say everything: what a user is told was copied. It is known
+    /// at once to have its end.
+    pub fn plain_size(&self) -> u64 {
+        self.plain + 2 * BLOCK as u64
+    }
+
     /// Writes the end of the archive and gives back what was written to.
     ///
     /// # Errors
@@ -77,6 +85,7 @@ impl<W: Write> TarWriter<W> {
     }
 
     fn headers(&mut self, entry: &Entry, size: u64) -> io::Result<()> {
+        self.plain += BLOCK as u64 + size.next_multiple_of(BLOCK as u64);
         let records = records(entry, size);
         if !records.is_empty() {
             let path = extended_path(&entry.path);

@@ -49,12 +49,29 @@ pub enum ArchiveError {
     ReadOnlyRoot,
     #[error("mounted volume is marked read-only")]
     ReadOnlyVolume,
+    /// Whoever was to read the archive does not read on.
+    #[error("the reader of the archive is gone")]
+    Closed,
     /// A text for the user.
     #[error("{0}")]
     Failed(String),
 }
 
 impl ArchiveError {
+    /// Reads what [`process::spawn`]'s process left on its error stream. It may come from a guest, so nothing of it is
+    /// trusted to be well-formed.
+    pub fn of_report(report: &[u8]) -> Self {
+        let clean = |text: &str| shown(text.as_bytes());
+        match serde_json::from_slice(report) {
+            Ok(Self::Missing { path }) => Self::Missing { path: clean(&path) },
+            Ok(Self::NotADirectory { path }) => Self::NotADirectory { path: clean(&path) },
+            Ok(Self::Failed(text)) => Self::Failed(clean(&text)),
+            Ok(error) => error,
+            Err(_) if report.is_empty() => Self::Failed("the copy was ended".to_owned()),
+            Err(_) => Self::Failed(shown(report)),
+        }
+    }
+
     fn failed(what: &str, path: &[u8], error: impl Into<std::io::Error>) -> Self {
         let error: std::io::Error = error.into();
         let text = error.raw_os_error().map_or_else(|| error.to_string(), crate::error::errno_text);
@@ -68,7 +85,7 @@ impl ArchiveError {
 
 /// A path for people: of bounded length, without control characters.
 fn shown(path: &[u8]) -> String {
-    const MOST: usize = 256;
+    const MOST: usize = 1024;
     let text: String =
         String::from_utf8_lossy(path).chars().map(|c| if c.is_control() { '?' } else { c }).collect();
     if text.chars().count() <= MOST { text } else { text.chars().take(MOST).chain(['…']).collect() }

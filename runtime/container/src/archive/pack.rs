@@ -51,8 +51,8 @@ enum Scope {
 }
 
 /// Packs what is at `path` in `root`; at the top of the archive is [`base_name`] of the path. With `follow` it is what a
-/// link in the last component leads to.
-pub fn pack(root: BorrowedFd<'_>, path: &str, follow: bool, out: impl Write) -> Result<(), ArchiveError> {
+/// link in the last component leads to. The bytes of the archive come back, extended headers not counted.
+pub fn pack(root: BorrowedFd<'_>, path: &str, follow: bool, out: impl Write) -> Result<u64, ArchiveError> {
     let place = resolve(root, path, follow)?.found(path)?;
     let name = base_name(path);
     let mut packer = Packer::new(Scope::Container, out);
@@ -68,17 +68,17 @@ pub fn pack(root: BorrowedFd<'_>, path: &str, follow: bool, out: impl Write) -> 
 }
 
 /// Packs everything below `root` that is on its own mount; the root itself has no entry.
-pub fn pack_tree(root: BorrowedFd<'_>, out: impl Write) -> Result<(), ArchiveError> {
+pub fn pack_tree(root: BorrowedFd<'_>, out: impl Write) -> Result<u64, ArchiveError> {
     whole(Scope::OneMount, root, out)
 }
 
 /// Packs an overlay's upper directory as an image layer: removed names and opaque directories become whiteouts (OCI
 /// image-spec, layer.md).
-pub fn pack_layer(upper: BorrowedFd<'_>, out: impl Write) -> Result<(), ArchiveError> {
+pub fn pack_layer(upper: BorrowedFd<'_>, out: impl Write) -> Result<u64, ArchiveError> {
     whole(Scope::Layer, upper, out)
 }
 
-fn whole(scope: Scope, root: BorrowedFd<'_>, out: impl Write) -> Result<(), ArchiveError> {
+fn whole(scope: Scope, root: BorrowedFd<'_>, out: impl Write) -> Result<u64, ArchiveError> {
     let root = rustix::io::fcntl_dupfd_cloexec(root, 3).and_then(Place::of);
     let root = root.map_err(|errno| ArchiveError::failed("open", b"/", errno))?;
     let mut packer = Packer::new(scope, out);
@@ -107,8 +107,10 @@ impl<W: Write> Packer<W> {
         Self { tar: TarWriter::new(BufWriter::with_capacity(BUFFER, out)), scope, links: HashMap::new() }
     }
 
-    fn finish(self) -> Result<(), ArchiveError> {
-        self.tar.finish().map(drop).map_err(written)
+    fn finish(self) -> Result<u64, ArchiveError> {
+        let size = self.tar.plain_size();
+        self.tar.finish().map_err(written)?;
+        Ok(size)
     }
 
     /// Everything below a directory.
@@ -295,5 +297,8 @@ fn xattrs(file: BorrowedFd<'_>) -> rustix::io::Result<Xattrs> {
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn written(error: std::io::Error) -> ArchiveError {
-    ArchiveError::Failed(format!("write the archive: {error}"))
+    match error.kind() {
+        std::io::ErrorKind::BrokenPipe => ArchiveError::Closed,
+        _ => ArchiveError::Failed(format!("write the archive: {error}")),
+    }
 }

@@ -92,8 +92,8 @@ fn run(root: BorrowedFd<'_>, request: &Archive) -> Result<(), ArchiveError> {
                 .write_all(&json)
                 .map_err(|error| ArchiveError::Failed(format!("write the answer: {error}")))
         }
-        Archive::Pack { path, follow } => pack(root, path, *follow, RawOutput),
-        Archive::Unpack { path, options } => unpack(root, path, RawInput, options),
+        Archive::Pack { path, follow } => pack(root, path, *follow, RawOutput).map(drop),
+        Archive::Unpack { path, options } => unpack(root, path, RawInput, options).map(drop),
     }
 }
 

@@ -45,10 +45,10 @@ impl Root {
 
     fn pack(&self, path: &str, follow: bool) -> Result<Vec<u8>, ArchiveError> {
         let mut out = Vec::new();
-        pack(self.fd.as_fd(), path, follow, &mut out).map(|()| out)
+        pack(self.fd.as_fd(), path, follow, &mut out).map(|_| out)
     }
 
-    fn unpack(&self, path: &str, archive: &[u8], options: &Unpack) -> Result<(), ArchiveError> {
+    fn unpack(&self, path: &str, archive: &[u8], options: &Unpack) -> Result<u64, ArchiveError> {
         unpack(self.fd.as_fd(), path, archive, options)
     }
 
@@ -199,7 +199,10 @@ fn everything_comes_back() {
     }
     let packed = from.pack("t", false).unwrap();
     assert_eq!(packed, from.pack("t", false).unwrap(), "equal trees are equal archives");
+    let size = pack(from.fd.as_fd(), "t/d/f", false, std::io::sink()).unwrap();
+    assert_eq!(size, 2048, "as Docker counts it");
     let to = Root::new();
+    assert_eq!(to.unpack("/", &from.pack("t/d/f", false).unwrap(), &Unpack::default()).unwrap(), 2048);
     to.unpack("/", &packed, &Unpack::default()).unwrap();
     assert_eq!(to.read("t/d/f"), "content");
     assert_eq!(to.read(&long), "big".repeat(100_000));

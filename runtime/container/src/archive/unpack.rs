@@ -26,6 +26,8 @@ use super::{ArchiveError, shown};
 use crate::sys;
 
 const BUFFER: usize = 128 << 10;
+/// Of a tar.
+const BLOCK: u64 = 512;
 /// Headers of one archive.
 const ENTRIES: u64 = 1 << 28;
 /// Bytes of the paths of directories whose time is set at the end.
@@ -65,13 +67,13 @@ pub struct Rename {
     pub to: String,
 }
 
-/// Unpacks `input` into the directory `path` of `root`.
+/// Unpacks `input` into the directory `path` of `root`. The bytes of the archive come back, extended headers not counted.
 pub fn unpack(
     root: BorrowedFd<'_>,
     path: &str,
     input: impl Read,
     options: &Unpack,
-) -> Result<(), ArchiveError> {
+) -> Result<u64, ArchiveError> {
     let resolved = resolve(root, path, true)?;
     let base = resolved.components.clone();
     let place = resolved.found(path)?;
@@ -80,13 +82,18 @@ pub fn unpack(
     }
     writable(root, &place)?;
     let mut tar = TarReader::new(BufReader::with_capacity(BUFFER, input), ENTRIES);
+    let mut size = 2 * BLOCK;
     let mut unpacker = Unpacker { root, base, options, late: Vec::new(), late_bytes: 0 };
     while let Some(entry) =
         tar.next_entry().map_err(|error| ArchiveError::Failed(format!("the archive: {error}")))?
     {
+        size = size
+            .saturating_add(BLOCK)
+            .saturating_add(entry.size.checked_next_multiple_of(BLOCK).unwrap_or(entry.size));
         unpacker.apply(entry, &mut tar)?;
     }
-    unpacker.finish()
+    unpacker.finish()?;
+    Ok(size)
 }
 
 fn writable(root: BorrowedFd<'_>, place: &Place) -> Result<(), ArchiveError> {

@@ -1,5 +1,7 @@
 //! The container as processes of this host: the container core, called here.
 
+mod archive;
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
@@ -12,6 +14,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Signal;
 use rustix::pty::OpenptFlags;
 use rustix::termios::{Winsize, tcsetwinsize};
+use sandbox_container::archive::Archive;
 use sandbox_container::{self as core, Container, CreateOptions, ExitStatus, Stats};
 use sandbox_protocol::FdStream;
 use tokio::io::Interest;
@@ -274,6 +277,15 @@ impl Running for ProcessContainer {
 
     async fn stats(&self) -> Result<Stats, Failure> {
         Ok(self.0.borrow().container.stats()?)
+    }
+
+    async fn archive(&self, name: String, request: Archive) -> Result<Process, Failure> {
+        archive::start(self, &name, &request)
+    }
+
+    async fn sync(&self) -> Result<(), Failure> {
+        // Its files are the host's.
+        Ok(())
     }
 
     async fn stop(self, _durable: bool) -> Result<(), Failure> {

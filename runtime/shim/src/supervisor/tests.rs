@@ -89,6 +89,15 @@ impl Running for FakeRunning {
         Ok(Stats::default())
     }
 
+    async fn archive(&self, _: String, _: sandbox_container::archive::Archive) -> Result<Process, Failure> {
+        Err(Failure::engine("a fake"))
+    }
+
+    async fn sync(&self) -> Result<(), Failure> {
+        self.calls.borrow_mut().push("sync".into());
+        Ok(())
+    }
+
     async fn stop(self, durable: bool) -> Result<(), Failure> {
         self.calls.borrow_mut().push(format!("stop durable={durable}"));
         Ok(())

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use sandbox_container::Stats;
+use sandbox_container::archive::Archive;
 use sandbox_protocol::{self as protocol, FdStream, message, request};
 use tokio::time::timeout;
 
@@ -30,11 +31,11 @@ const LOST: Duration = Duration::from_secs(2);
 /// See the module. Dropping it without [`Running::stop`] kills the machine.
 #[derive(Debug)]
 pub struct VmContainer {
-    id: String,
+    pub(super) id: String,
     cgroup: Option<PathBuf>,
     pub(super) monitor: Rc<Monitor>,
     pub(super) agent: Rc<Agent>,
-    streams: StreamListener,
+    pub(super) streams: StreamListener,
     /// Why the machine was killed for want of an agent, if it was.
     lost: Rc<RefCell<Option<String>>>,
 }
@@ -187,18 +188,20 @@ impl Running for VmContainer {
         }
     }
 
+    async fn archive(&self, name: String, request: Archive) -> Result<Process, Failure> {
+        self.copy(name, request).await
+    }
+
+    async fn sync(&self) -> Result<(), Failure> {
+        let sync = self.request(request::Body::Sync(protocol::Sync {}));
+        match timeout(SYNC, sync).await {
+            Ok(result) => result.map(drop),
+            Err(_) => Err(Failure::engine(format!("the guest did not write back its files within {SYNC:?}"))),
+        }
+    }
+
     async fn stop(self, durable: bool) -> Result<(), Failure> {
-        let synced = if durable {
-            let sync = self.request(request::Body::Sync(protocol::Sync {}));
-            match timeout(SYNC, sync).await {
-                Ok(result) => result.map(drop),
-                Err(_) => {
-                    Err(Failure::engine(format!("the guest did not write back its files within {SYNC:?}")))
-                }
-            }
-        } else {
-            Ok(())
-        };
+        let synced = if durable { self.sync().await } else { Ok(()) };
         self.monitor.stop().await;
         if let Some(cgroup) = &self.cgroup {
             cgroup::reclaim(cgroup)?;
