@@ -17,6 +17,7 @@ pub mod process;
 mod resolve;
 mod stat;
 mod unpack;
+mod volumes;
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,7 @@ pub use self::pack::{pack, pack_layer, pack_tree};
 pub use self::resolve::base_name;
 pub use self::stat::{PathStat, stat};
 pub use self::unpack::{Owner, Rename, Unpack, unpack};
+pub use self::volumes::Volumes;
 
 /// What can be asked of [`process::spawn`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
