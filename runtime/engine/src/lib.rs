@@ -4,10 +4,13 @@
 //! [`crate::state`] shared by all commands, a lock per container that its owner holds, and reclaim of whatever has no
 //! owner any more.
 
+pub mod archive;
 mod cgroup;
 mod check;
 mod clock;
+mod commit;
 mod config;
+mod diff;
 pub mod doctor;
 mod engine;
 mod error;
@@ -26,13 +29,17 @@ pub mod request;
 mod spawn;
 pub mod spec;
 pub mod state;
+mod stopped;
 mod usage;
 mod volumes;
 
+pub use archive::{Files, Hold, Supervisor, export};
 pub use cgroup::Hierarchy;
 pub use check::{Finding, Problem};
 pub use clock::{monotonic_ns, realtime_ns};
+pub use commit::Commit;
 pub use config::{Config, DEFAULT_CONFIG};
+pub use diff::{ChangeKind, FileChange, diff};
 pub use engine::{Created, Engine, Outcome, Running, Size};
 pub use error::{Error, Result};
 pub use images::{ImageFilter, Registries, prune_options};
