@@ -4,7 +4,10 @@
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
-use sandbox_container::archive::{self, Archive, ArchiveError, PathStat, Unpack};
+use sandbox_container::archive;
+pub use sandbox_container::archive::{
+    Archive, ArchiveError, Owner, PathStat, Rename, Unpack, base_name, pack, stat, unpack,
+};
 use sandbox_shim::plan::Plan;
 
 use crate::error::{Error, Result};
@@ -66,6 +69,7 @@ impl Hold {
 /// The container's files as its processes see them, volumes and all.
 pub struct Files {
     id: String,
+    user: String,
     place: Place,
 }
 
@@ -87,7 +91,12 @@ impl Files {
             Hold::Stopped(lock) => Place::Stopped(StoppedRoot::with_volumes(plan, lock)?),
             Hold::Running(supervisor) => Place::Running(supervisor),
         };
-        Ok(Files { id: plan.id.clone(), place })
+        Ok(Files { id: plan.id.clone(), user: plan.user.clone(), place })
+    }
+
+    /// Whose processes run in the container, Docker's `USER[:GROUP]`; empty for root.
+    pub fn user(&self) -> &str {
+        &self.user
     }
 
     /// What is at a path; a link in its last component is not followed.

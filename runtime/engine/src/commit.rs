@@ -29,7 +29,7 @@ pub struct Commit {
 
 impl Engine {
     /// Makes an image of the container that `request` asked for and `plan` starts, whose image is `parent`. Gives its id.
-    pub fn commit(
+    pub fn commit_of(
         &self,
         request: &Request,
         plan: &Plan,

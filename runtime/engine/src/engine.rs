@@ -32,6 +32,8 @@ use crate::{id, name};
 
 /// The request, in the container's directory.
 pub(crate) const CONFIG: &str = "config.json";
+/// The last plan that it was to be started by, beside it.
+pub(crate) const PLAN: &str = "plan.json";
 /// Seconds between the stop signal and SIGKILL, Docker's.
 const STOP_TIMEOUT_S: u32 = 10;
 /// How often a made-up name may be taken already.
@@ -201,7 +203,8 @@ impl Engine {
             files.write(request, hostname)?;
             write_json(&plan.container_dir.join(CONFIG), request)?;
             private_dir(&plan.run_dir)?;
-            let path = plan.run_dir.join("plan.json");
+            write_json(&plan.container_dir.join(PLAN), plan)?;
+            let path = plan.run_dir.join(PLAN);
             write_json(&path, plan)?;
             Ok(path)
         })();

@@ -4,6 +4,7 @@
 //! [`crate::state`] shared by all commands, a lock per container that its owner holds, and reclaim of whatever has no
 //! owner any more.
 
+mod access;
 pub mod archive;
 mod cgroup;
 mod check;
@@ -33,13 +34,13 @@ mod stopped;
 mod usage;
 mod volumes;
 
-pub use archive::{Files, Hold, Supervisor, export};
+pub use archive::{Files, Hold, Supervisor};
 pub use cgroup::Hierarchy;
 pub use check::{Finding, Problem};
 pub use clock::{monotonic_ns, realtime_ns};
 pub use commit::Commit;
 pub use config::{Config, DEFAULT_CONFIG};
-pub use diff::{ChangeKind, FileChange, diff};
+pub use diff::{ChangeKind, FileChange};
 pub use engine::{Created, Engine, Outcome, Running, Size};
 pub use error::{Error, Result};
 pub use images::{ImageFilter, Registries, prune_options};

@@ -70,3 +70,7 @@ fn mount(plan: &Plan, with_volumes: bool) -> Result<(OwnedFd, OwnedFd), Failure>
         .map_err(|error| Failure::engine(format!("open {path}: {error}")))?;
     Ok((root, namespace))
 }
+
+#[cfg(test)]
+#[path = "stopped_tests.rs"]
+mod tests;

@@ -37,6 +37,15 @@ impl PathStat {
         self.mode & DIRECTORY != 0
     }
 
+    /// What it is if it is neither a file, a directory nor a link.
+    pub fn special(&self) -> Option<&'static str> {
+        match self.mode {
+            mode if mode & DEVICE != 0 => Some("a device"),
+            mode if mode & (NAMED_PIPE | SOCKET) != 0 => Some("an irregular file"),
+            _ => None,
+        }
+    }
+
     pub fn is_symlink(&self) -> bool {
         self.mode & SYMLINK != 0
     }

@@ -109,7 +109,7 @@ fn archive(entries: &[(char, &str, &str)]) -> Vec<u8> {
 }
 
 fn host() -> Unpack {
-    Unpack { no_overwrite_dir_non_dir: true, owner: Owner::Caller, rename: None }
+    Unpack { no_overwrite_dir_non_dir: true, owner: Owner::Caller, guard: true, rename: None }
 }
 
 #[test]
@@ -311,6 +311,24 @@ fn what_is_in_the_way() {
         "extraction point is not a directory"
     );
     assert!(matches!(root.unpack("/no", &[], &strict), Err(ArchiveError::Missing { .. })));
+}
+
+#[test]
+fn files_are_whose_they_are_to_be() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let root = Root::new();
+    root.dir("etc").file("etc/passwd", "web:x:33:34::/:/bin/sh\n").file("etc/group", "");
+    let owned = |owner: Owner| {
+        root.unpack("/", &archive(&[('f', "f", "")]), &Unpack { owner, ..Unpack::default() })?;
+        let found = root.path("f").metadata().unwrap();
+        Ok::<_, ArchiveError>((found.uid(), found.gid()))
+    };
+    assert_eq!(owned(Owner::Archive).unwrap(), (0, 0));
+    assert_eq!(owned(Owner::User("web".to_owned())).unwrap(), (33, 34));
+    assert_eq!(owned(Owner::User("7:8".to_owned())).unwrap(), (7, 8));
+    assert!(owned(Owner::User("nobody".to_owned())).is_err());
 }
 
 #[test]

@@ -41,22 +41,25 @@ pub struct Unpack {
     pub no_overwrite_dir_non_dir: bool,
     #[serde(default)]
     pub owner: Owner,
+    /// The archive comes from a container and this is the host: it gives away no rights (set-user-ID, file
+    /// capabilities), makes no device, and no link that leads out of the directory.
+    #[serde(default)]
+    pub guard: bool,
     /// Only entries below this name are taken, and get another one.
     #[serde(default)]
     pub rename: Option<Rename>,
 }
 
 /// Whose the files are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Owner {
     /// The archive's ids.
     #[default]
     Archive,
-    /// These ids.
-    Ids { uid: u32, gid: u32 },
-    /// Ours: the archive comes from a container and this is the host. It gives away no rights (set-user-ID, file
-    /// capabilities), makes no device, and no link that leads out of the directory.
+    /// Docker's `USER[:GROUP]`, looked up in the root.
+    User(String),
+    /// Ours.
     Caller,
 }
 
@@ -82,8 +85,17 @@ pub fn unpack(
     }
     writable(root, &place)?;
     let mut tar = TarReader::new(BufReader::with_capacity(BUFFER, input), ENTRIES);
+    let owner = match &options.owner {
+        Owner::Archive => None,
+        Owner::User(user) => {
+            let user = crate::user::resolve_user(root, user, &[])
+                .map_err(|error| ArchiveError::Failed(error.to_string()))?;
+            Some((user.uid, user.gid))
+        }
+        Owner::Caller => Some((rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())),
+    };
     let mut size = 2 * BLOCK;
-    let mut unpacker = Unpacker { root, base, options, late: Vec::new(), late_bytes: 0 };
+    let mut unpacker = Unpacker { root, base, options, owner, late: Vec::new(), late_bytes: 0 };
     while let Some(entry) =
         tar.next_entry().map_err(|error| ArchiveError::Failed(format!("the archive: {error}")))?
     {
@@ -117,6 +129,8 @@ struct Unpacker<'a> {
     /// Where the directory is in the root.
     base: Vec<Vec<u8>>,
     options: &'a Unpack,
+    /// `None`: the archive's.
+    owner: Option<(u32, u32)>,
     late: Vec<Late>,
     late_bytes: usize,
 }
@@ -129,7 +143,7 @@ impl Unpacker<'_> {
     ) -> Result<(), ArchiveError> {
         let components = self.place(&entry.path)?;
         let Some((name, parents)) = components.split_last() else { return Ok(()) };
-        if self.options.owner == Owner::Caller {
+        if self.options.guard {
             guard(&mut entry, &components)?;
         }
         let metadata = self.metadata(&entry)?;
@@ -249,10 +263,9 @@ impl Unpacker<'_> {
             let out_of_range = || ArchiveError::refused(&entry.path, "has a user or group id out of range");
             u32::try_from(id).ok().filter(|id| *id != u32::MAX).ok_or_else(out_of_range)
         };
-        let (uid, gid) = match self.options.owner {
-            Owner::Archive => (id(entry.uid)?, id(entry.gid)?),
-            Owner::Ids { uid, gid } => (uid, gid),
-            Owner::Caller => (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw()),
+        let (uid, gid) = match self.owner {
+            None => (id(entry.uid)?, id(entry.gid)?),
+            Some(owner) => owner,
         };
         let overlay = |name: &[u8]| name.starts_with(b"user.overlay.");
         let xattrs = entry.xattrs.iter().filter(|(name, _)| metadata::is_of_image(name) && !overlay(name));
@@ -317,7 +330,7 @@ impl Unpacker<'_> {
     }
 }
 
-/// See [`Owner::Caller`].
+/// See [`Unpack::guard`].
 fn guard(entry: &mut Entry, components: &[Vec<u8>]) -> Result<(), ArchiveError> {
     entry.mode &= 0o1777;
     entry.xattrs.retain(|(name, _)| name.starts_with(b"user."));

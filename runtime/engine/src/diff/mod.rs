@@ -59,7 +59,7 @@ pub struct FileChange {
 }
 
 /// The changes of a container, in the order of their paths.
-pub fn diff(rootfs: &Rootfs, hold: &Hold) -> Result<Vec<FileChange>> {
+pub(crate) fn diff(rootfs: &Rootfs, hold: &Hold) -> Result<Vec<FileChange>> {
     hold.sync()?;
     changes(rootfs)
 }
