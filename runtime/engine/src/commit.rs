@@ -37,11 +37,12 @@ impl Engine {
         hold: &Hold,
         commit: &Commit,
     ) -> Result<Digest> {
+        // In this order: a microVM that stands still writes nothing back any more.
+        hold.sync()?;
         let _frozen = match hold {
             Hold::Running(supervisor) if commit.pause => Some(Frozen::freeze(&**supervisor)?),
             _ => None,
         };
-        hold.sync()?;
         let upper = &plan.rootfs.upper;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let upper = rustix::fs::open(upper, flags, Mode::empty()).map_err(Error::io("open", upper))?;

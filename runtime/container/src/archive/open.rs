@@ -84,7 +84,15 @@ pub(super) fn names(directory: BorrowedFd<'_>) -> Result<Vec<Vec<u8>>> {
 }
 
 /// Removes `name` with everything in it; `depth` levels at most.
+///
+/// What something is mounted on is busy: for us, who are in another mount namespace than the container, the kernel would
+/// take the mount away from it.
 pub(super) fn remove(parent: BorrowedFd<'_>, name: &[u8], depth: usize) -> Result<()> {
+    match Place::child_beneath(parent, name) {
+        Ok((_, true)) => return Err(Errno::BUSY),
+        Err(Errno::NOENT) => return Ok(()),
+        other => drop(other?),
+    }
     match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
         Err(Errno::ISDIR) => {}
         Err(Errno::NOENT) => return Ok(()),

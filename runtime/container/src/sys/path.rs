@@ -123,11 +123,21 @@ fn open_or_make(dir: BorrowedFd<'_>, name: &OsStr, missing: Missing) -> Result<O
         Err(Errno::NOENT) => {}
         result => return result,
     }
+    // The modes are set once more: the umask may be a user's.
     let made = match missing {
-        Missing::Directory => rustix::fs::mkdirat(dir, name, Mode::from_raw_mode(0o755)),
+        Missing::Directory => {
+            let mode = Mode::from_raw_mode(0o755);
+            rustix::fs::mkdirat(dir, name, mode).and_then(|()| {
+                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                rustix::fs::fchmod(rustix::fs::openat(dir, name, flags, Mode::empty())?, mode)
+            })
+        }
         Missing::File => {
-            let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::WRONLY;
-            rustix::fs::openat(dir, name, flags, Mode::from_raw_mode(0o644)).map(drop)
+            let (flags, mode) = (
+                OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::WRONLY,
+                Mode::from_raw_mode(0o644),
+            );
+            rustix::fs::openat(dir, name, flags, mode).and_then(|file| rustix::fs::fchmod(file, mode))
         }
     };
     match made {

@@ -84,6 +84,18 @@ fn of_a_running_container() {
     assert_eq!(unpack("/nope"), Some(ArchiveError::Missing { path: path("/nope") }));
     let (packed, failed) = ask(&container, &Archive::Pack { path: path("/data/in"), follow: false }, None);
     assert!(failed.is_none() && packed.windows(13).any(|part| part == b"from the host"));
+    // What is mounted there is busy, and stays.
+    let request = Archive::Unpack { path: path("/"), options: Unpack::default() };
+    let mut writer = sandbox_tar::TarWriter::new(Vec::new());
+    let mut reader = sandbox_tar::TarReader::new(packed.as_slice(), 10);
+    let entry = reader.next_entry().expect("an archive").expect("an entry");
+    writer
+        .file(&sandbox_tar::Entry { path: b"data".to_vec(), ..entry }, &mut std::io::empty())
+        .expect("written");
+    let (_, failed) = ask(&container, &request, Some(&writer.finish().expect("written")));
+    assert!(failed.expect("refused").to_string().contains("busy"));
+    let (_, failed) = ask(&container, &Archive::Stat { path: path("/data/in") }, None);
+    assert_eq!(failed, None);
     // All of it, with the kernel's own file systems mounted: it ends, and has nothing of them.
     let (packed, failed) = ask(&container, &Archive::Pack { path: path("/"), follow: false }, None);
     assert_eq!(failed, None);

@@ -84,7 +84,7 @@ pub(super) fn open_directory(path: &str) -> Result<OwnedFd, String> {
 /// Whether the source is a directory.
 pub(super) fn is_directory(root: &OwnedFd, path: &str, follow: bool) -> Result<bool, String> {
     let mut found = stat(root.as_fd(), path).map_err(|error| format!("lstat {error}"))?;
-    if found.is_symlink() && follow {
+    if found.is_symlink() && follow && !found.link_target.is_empty() {
         found = stat(root.as_fd(), &found.link_target).map_err(|error| format!("lstat {error}"))?;
     }
     Ok(found.is_directory())

@@ -48,9 +48,14 @@ pub(in crate::commands) fn run(global: &Global, flags: &CpFlags) -> Result<u8, F
     };
     let quiet = flags.quiet.unwrap_or_else(|| !rustix::termios::isatty(rustix::stdio::stdout()));
     if let Some((bytes, to)) = copied.filter(|_| !quiet) {
-        eprintln!("Successfully copied {} to {to}", size::decimal(bytes, 3));
+        eprintln!("Successfully copied {} to {}", size::decimal(bytes, 3), printable(&to));
     }
     Ok(0)
+}
+
+/// A path that a link of the container may have given.
+fn printable(path: &str) -> String {
+    path.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 /// How much was copied, and where to; nothing is said of a stream.
@@ -86,7 +91,8 @@ fn from_container(
     let shown = paths::absolute(to).map_err(Failure::plain)?;
     local::check_output(&shown).map_err(Failure::plain)?;
     let mut found = files.stat(path).map_err(failed)?;
-    if found.is_symlink() && flags.follow_link {
+    // A loop leads nowhere, and the copy itself says so.
+    if found.is_symlink() && flags.follow_link && !found.link_target.is_empty() {
         found = files.stat(&found.link_target).map_err(failed)?;
     }
     let target = local::target(&shown).map_err(Failure::plain)?;

@@ -101,7 +101,11 @@ pub(super) fn absolute(path: &str) -> Result<String, String> {
     } else {
         ""
     };
-    Ok(if cleaned == "/" && end == "/" { cleaned } else { format!("{}{end}", cleaned.trim_end_matches('/')) })
+    Ok(if cleaned == "/" && end != "/." {
+        cleaned
+    } else {
+        format!("{}{end}", cleaned.trim_end_matches('/'))
+    })
 }
 
 #[cfg(test)]
