@@ -74,9 +74,12 @@ fn there_and_back() {
     ok(&place, &["cp", &path("tree/t"), "c1:/l/renamed"]);
     let out = place.run(&["cp", "-q=false", &path("tree"), "c1:/fresh"]);
     assert!(text(&out.stderr).ends_with("to c1:/fresh\n"), "{}", text(&out.stderr));
-    for (from, content) in
-        [("c1:/d/tree/t", "tree"), ("c1:/data/t", "tree"), ("c1:/d/sub/renamed", "tree"), ("c1:/fresh/t", "tree")]
-    {
+    for (from, content) in [
+        ("c1:/d/tree/t", "tree"),
+        ("c1:/data/t", "tree"),
+        ("c1:/d/sub/renamed", "tree"),
+        ("c1:/fresh/t", "tree"),
+    ] {
         ok(&place, &["cp", from, &path("again")]);
         assert_eq!(read("again"), content, "{from}");
     }
