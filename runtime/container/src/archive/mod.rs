@@ -11,7 +11,9 @@
 //! Refused: entries that would leave the root, trees deeper than 256 directories, directories of more than a million
 //! names.
 
+mod layer;
 mod open;
+mod options;
 mod pack;
 pub mod process;
 mod resolve;
@@ -21,10 +23,11 @@ mod volumes;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::options::{Owner, Rename, Unpack};
 pub use self::pack::{pack, pack_layer, pack_tree};
 pub use self::resolve::base_name;
 pub use self::stat::{PathStat, stat};
-pub use self::unpack::{Owner, Rename, Unpack, unpack};
+pub use self::unpack::unpack;
 pub use self::volumes::Volumes;
 
 /// What can be asked of [`process::spawn`].

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use sandbox_tar::{Entry, Kind, TarWriter, Xattrs, metadata};
 
 use super::ArchiveError;
+use super::layer::{is_opaque, is_whiteout_file, opaque, removed};
 use super::open::{Place, names};
 use super::resolve::{base_name, resolve};
 
@@ -156,8 +157,7 @@ impl<W: Write> Packer<W> {
         entry.xattrs = xattrs(fd.as_fd()).map_err(failed)?;
         self.tar.entry(&entry).map_err(written)?;
         if self.scope == Scope::Layer && is_opaque(fd.as_fd()).map_err(failed)? {
-            let path = [path, b".wh..wh..opq"].concat();
-            self.tar.entry(&whiteout(path)).map_err(written)?;
+            self.tar.entry(&opaque(path)).map_err(written)?;
         }
         Ok(())
     }
@@ -242,50 +242,6 @@ fn entry(stat: &Stat, kind: Kind, path: Vec<u8>) -> Entry {
         xattrs: Vec::new(),
         size: 0,
         sparse: None,
-    }
-}
-
-/// An empty file that says something by its name.
-fn whiteout(path: Vec<u8>) -> Entry {
-    Entry {
-        path,
-        kind: Kind::File,
-        link: Vec::new(),
-        mode: 0,
-        uid: 0,
-        gid: 0,
-        mtime: (0, 0),
-        device: (0, 0),
-        xattrs: Vec::new(),
-        size: 0,
-        sparse: None,
-    }
-}
-
-/// The whiteout that removes `path`.
-fn removed(path: &[u8]) -> Entry {
-    let at = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
-    let (parent, name) = path.split_at(at);
-    whiteout([parent, b".wh.", name].concat())
-}
-
-fn is_opaque(directory: BorrowedFd<'_>) -> rustix::io::Result<bool> {
-    attribute(directory, "trusted.overlay.opaque").map(|value| value == Some(b'y'))
-}
-
-/// The other form of a whiteout: an empty file with an attribute (kernel documentation, filesystems/overlayfs.rst).
-fn is_whiteout_file(stat: &Stat, file: BorrowedFd<'_>) -> rustix::io::Result<bool> {
-    Ok(stat.st_size == 0 && attribute(file, "trusted.overlay.whiteout")?.is_some())
-}
-
-/// The first byte of an attribute, 0 for an empty one.
-fn attribute(file: BorrowedFd<'_>, name: &str) -> rustix::io::Result<Option<u8>> {
-    let mut value = [0u8; 16];
-    match rustix::fs::fgetxattr(file, name, &mut value[..]) {
-        Ok(0) => Ok(Some(0)),
-        Ok(_) => Ok(value.first().copied()),
-        Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(None),
-        Err(errno) => Err(errno),
     }
 }
 
