@@ -138,14 +138,25 @@ impl Engine {
 }
 
 /// A question and what comes of it.
-struct Conversation {
+pub(crate) struct Conversation {
     _sender: client::Sender,
     receiver: client::Receiver,
 }
 
 impl Conversation {
+    pub(crate) fn open(stream: UnixStream, request: &Request) -> Result<Conversation> {
+        let (sender, receiver) =
+            client::connect(stream).map_err(Error::system("connect to the supervisor"))?;
+        match sender.request(request) {
+            // It has just ended, or never listens: the answer tells.
+            Ok(()) | Err(client::FrameError::Io(_)) => {}
+            Err(e) => return Err(Error::invalid(format!("ask the supervisor: {e}"))),
+        }
+        Ok(Conversation { _sender: sender, receiver })
+    }
+
     /// The next notice; a failure is an error.
-    fn next(&mut self) -> Result<Option<Notice>> {
+    pub(crate) fn next(&mut self) -> Result<Option<Notice>> {
         loop {
             match self.receiver.receive() {
                 Ok(Some(Event::Notice(Notice::Failed { message, .. }))) => {
@@ -161,7 +172,7 @@ impl Conversation {
 }
 
 /// By the directory's descriptor: an address holds 107 bytes (unix(7)).
-fn connect(run_dir: &Path) -> std::io::Result<UnixStream> {
+pub(crate) fn connect(run_dir: &Path) -> std::io::Result<UnixStream> {
     let directory =
         rustix::fs::open(run_dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     UnixStream::connect(format!("/proc/self/fd/{}/{SOCKET_FILE}", directory.as_raw_fd()))

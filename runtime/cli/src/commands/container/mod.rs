@@ -1,9 +1,14 @@
 //! The commands about containers.
 
 pub(super) mod attach;
+pub(super) mod commit;
+pub(super) mod cp;
 pub(super) mod create;
+pub(super) mod diff;
 pub(super) mod exec;
+pub(super) mod export;
 pub(super) mod kill;
+pub(super) mod logs;
 pub(super) mod remove;
 pub(super) mod rename;
 pub(super) mod run;
@@ -36,4 +41,3 @@ fn each(
     }
     Failure::all(failures)
 }
-pub(super) mod logs;
