@@ -26,7 +26,7 @@ pub struct StreamHeader {
 pub struct Request {
     #[prost(uint64, tag = "1")]
     pub id: u64,
-    #[prost(oneof = "request::Body", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 20")]
+    #[prost(oneof = "request::Body", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 30")]
     pub body: Option<request::Body>,
 }
 
@@ -52,7 +52,7 @@ pub mod request {
         Sync(super::Sync),
         #[prost(message, tag = "10")]
         Delete(super::Delete),
-        #[prost(message, tag = "20")]
+        #[prost(message, tag = "30")]
         Archive(crate::Archive),
     }
 }
