@@ -56,7 +56,7 @@ impl Made {
 impl Engine {
     /// Makes a container. Everything that can be refused is refused before anything is made.
     pub fn create(&mut self, request: &Request, image: &Defaults) -> Result<Made> {
-        let host = Host::look(&request.limits);
+        let host = Host::look(&request.limits, &self.vm);
         isolation::check(request, &host)?;
         let id = id::generate()?;
         let (mounts, uses) = volumes::resolve(request, &image.volumes, &self.paths)?;

@@ -6,7 +6,7 @@ mod image;
 mod registry;
 mod system;
 
-use sandbox_engine::{Engine, Installation, Paths, Registries};
+use sandbox_engine::{Engine, Installation, Paths, Registries, Settings};
 
 use crate::failure::Failure;
 use crate::flags::image::ImageCommand;
@@ -29,10 +29,7 @@ pub(crate) fn dispatch(cli: Cli, started_ns: u64) -> Result<u8, Failure> {
         Command::Start(flags) => container::start::run(global, &flags),
         Command::Stop(flags) => container::stop::stop(global, &flags),
         Command::Wait(flags) => container::wait::run(global, &flags),
-        Command::Reap(flags) => {
-            quiet_engine(global)?.reap_own(&flags.id)?;
-            Ok(0)
-        }
+        Command::Reap(flags) => reap(global, &flags.id),
         Command::Pull(flags) | Command::Image { what: ImageCommand::Pull(flags) } => {
             image::pull::run(global, &flags)
         }
@@ -74,7 +71,12 @@ pub(crate) fn dispatch(cli: Cli, started_ns: u64) -> Result<u8, Failure> {
 
 /// The engine of this command line; what reclaim could not do is a warning and stops nothing.
 fn engine(global: &Global) -> sandbox_engine::Result<Engine> {
-    let engine = quiet_engine(global)?;
+    engine_of(&global.settings()?)
+}
+
+/// The same for who needs the settings besides.
+fn engine_of(settings: &Settings) -> sandbox_engine::Result<Engine> {
+    let engine = quiet_engine(settings)?;
     for problem in engine.problems() {
         eprintln!("WARNING: cannot clean up after a container that was killed: {problem}");
     }
@@ -82,9 +84,18 @@ fn engine(global: &Global) -> sandbox_engine::Result<Engine> {
 }
 
 /// The same for who tells of the problems himself.
-fn quiet_engine(global: &Global) -> sandbox_engine::Result<Engine> {
-    let paths = Paths::new(&global.root, &global.run_root)?;
-    Engine::open(paths, Installation::find()?)
+fn quiet_engine(settings: &Settings) -> sandbox_engine::Result<Engine> {
+    let paths = Paths::new(&settings.root.value, &settings.run_root.value)?;
+    Ok(Engine::open(paths, Installation::find()?)?.with_vm(settings.vm.clone()))
+}
+
+/// What a supervisor becomes. It says where everything is, and a configuration file that is wrong by now must not keep it.
+fn reap(global: &Global, id: &str) -> Result<u8, Failure> {
+    let (Some(root), Some(run_root)) = (&global.root, &global.run_root) else {
+        return Err(Failure::plain("this command is run by supervisors only"));
+    };
+    Engine::open(Paths::new(root, run_root)?, Installation::find()?)?.reap_own(id)?;
+    Ok(0)
 }
 
 /// The registries of this command line.

@@ -11,6 +11,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use sandbox_engine::Settings;
 
 use crate::usage::Usage;
 
@@ -43,11 +44,30 @@ pub(crate) struct Global {
     #[arg(long, env = "SANDBOX_CONFIG", value_name = "FILE", default_value = sandbox_engine::DEFAULT_CONFIG, hide_env = true)]
     pub(crate) config: PathBuf,
     /// Root directory of persistent data
-    #[arg(long, env = "SANDBOX_ROOT", value_name = "DIR", default_value = sandbox_engine::DEFAULT_ROOT, hide_env = true)]
-    pub(crate) root: PathBuf,
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
     /// Root directory of the running containers' state
-    #[arg(long, env = "SANDBOX_RUN_ROOT", value_name = "DIR", default_value = sandbox_engine::DEFAULT_RUN_ROOT, hide_env = true)]
-    pub(crate) run_root: PathBuf,
+    #[arg(long, value_name = "DIR")]
+    pub(crate) run_root: Option<PathBuf>,
+}
+
+impl Global {
+    /// What is in force.
+    pub(crate) fn settings(&self) -> sandbox_engine::Result<Settings> {
+        let flags = sandbox_engine::Flags { root: self.root.as_deref(), run_root: self.run_root.as_deref() };
+        Settings::resolve(&self.config, flags)
+    }
+
+    /// The same flags for another command of ours.
+    pub(crate) fn arguments(&self) -> Vec<OsString> {
+        let flags = [
+            ("--config", Some(&self.config)),
+            ("--root", self.root.as_ref()),
+            ("--run-root", self.run_root.as_ref()),
+        ];
+        let given = flags.into_iter().filter_map(|(flag, path)| Some([flag.into(), path?.clone().into()]));
+        given.flatten().collect()
+    }
 }
 
 const TEMPLATE: &str = "Usage:  {usage}\n\n{about}\n\nOptions:\n{options}";

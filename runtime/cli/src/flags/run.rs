@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use sandbox_engine::Isolation;
 use sandbox_engine::parse::{
     device::Device, environment, mount::Mount, security, security::Security, ulimit::Ulimit, volume,
 };
 use sandbox_engine::request::{Limits, Network, Privileges, Process, Request, Vm};
+use sandbox_engine::{Isolation, Settings};
 use sandbox_image::Platform;
 use sandbox_shim::plan::Restart;
 use sandbox_shim::wire::Attach;
@@ -16,7 +16,6 @@ use super::value::{self, Pull, StreamName};
 use crate::failure::Failure;
 use crate::relay::detach::DetachKeys;
 
-/// What `run` has besides.
 #[derive(Debug, Args)]
 pub(crate) struct RunFlags {
     #[command(flatten)]
@@ -211,7 +210,7 @@ impl CreateFlags {
     }
 
     /// The request they make. Files that flags name are read here. `stays`: whether a command waits for the container.
-    pub(crate) fn request(&self, stays: bool) -> Result<Request, Failure> {
+    pub(crate) fn request(&self, stays: bool, settings: &Settings) -> Result<Request, Failure> {
         if self.rm && self.restart != Restart::No {
             return Err(Failure::run("conflicting options: cannot specify both --restart and --rm"));
         }
@@ -225,7 +224,8 @@ impl CreateFlags {
         Ok(Request {
             image: image.clone(),
             name: self.name.clone(),
-            isolation: Isolation::choose(self.isolation.as_deref()).map_err(Failure::run)?,
+            isolation: Isolation::choose(self.isolation.as_deref(), settings.isolation.value)
+                .map_err(Failure::run)?,
             auto_remove: self.rm,
             process: Process {
                 entrypoint: self.entrypoint.clone(),

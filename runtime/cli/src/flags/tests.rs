@@ -6,10 +6,10 @@ fn parsed(line: &[&str]) -> Result<Cli, Usage> {
     parse(&line)
 }
 
-fn run_flags(line: &[&str]) -> run::RunFlags {
+fn run_flags(line: &[&str]) -> run::CreateFlags {
     let full: Vec<&str> = ["sandbox", "run"].iter().chain(line).copied().collect();
     match parsed(&full).unwrap().command {
-        Command::Run(flags) => *flags,
+        Command::Run(flags) => flags.create,
         other => panic!("{other:?}"),
     }
 }
@@ -210,6 +210,10 @@ fn commands_of_one_kind_are_one() {
 
 #[test]
 fn a_request_from_flags() {
+    let settings = sandbox_engine::Settings::resolve(
+        sandbox_engine::DEFAULT_CONFIG.as_ref(),
+        sandbox_engine::Flags::default(),
+    );
     let request = run_flags(&[
         "--isolation=vm",
         "-e",
@@ -237,7 +241,7 @@ fn a_request_from_flags() {
         "alpine",
         "-n",
     ])
-    .request()
+    .request(true, &settings.unwrap())
     .unwrap();
     assert_eq!(request.isolation, sandbox_engine::Isolation::Vm);
     assert_eq!(request.mounts.iter().map(|m| m.target.as_str()).collect::<Vec<_>>(), ["/y", "/x", "/run"]);

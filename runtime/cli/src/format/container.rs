@@ -80,6 +80,7 @@ pub(crate) mod tests {
             error: None,
             run_dir: String::new(),
             cgroup: None,
+            stopped: false,
         }
     }
 

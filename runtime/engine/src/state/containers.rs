@@ -288,7 +288,15 @@ pub(crate) mod tests {
         insert(&db, &container).unwrap();
         assert_eq!(get(&db, &container.id).unwrap(), Some(container.clone()));
         assert_eq!(not_final(&db).unwrap(), vec![container.clone()]);
-        let end = End { exit_code: 42, oom_killed: true, error: Some("why".to_owned()), finished_ns: 7 };
+        let end = End {
+            exit_code: 42,
+            oom_killed: true,
+            error: Some("why".to_owned()),
+            started_ns: Some(3),
+            finished_ns: 7,
+            stopped: false,
+            never_ran: false,
+        };
         exited(&db, &container.id, &end).unwrap();
         let read = get(&db, &container.id).unwrap().unwrap();
         assert_eq!((read.state, read.exit_code, read.oom_killed), (State::Exited, Some(42), true));
