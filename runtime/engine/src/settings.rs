@@ -239,7 +239,8 @@ impl Settings {
                 boot_deadline: sources.choose(
                     None,
                     ("SANDBOX_VM_BOOT_DEADLINE_MS", |text| {
-                        Deadline::try_from(number(&text)? as f64 / 1000.0).map(|deadline| deadline.0)
+                        let ms = u64::try_from(number(&text)?).unwrap_or(0);
+                        Deadline::try_from(Duration::from_millis(ms).as_secs_f64()).map(|deadline| deadline.0)
                     }),
                     vm.boot_deadline.map(|deadline| deadline.0),
                     defaults.boot_deadline.value,
@@ -350,7 +351,7 @@ mod tests {
         let environment = resolve(FILE, Flags::default(), &variables).unwrap();
         assert_eq!(environment.root.origin, Origin::Environment("SANDBOX_ROOT"));
         assert_eq!((environment.isolation.value, environment.vm.memory_mib.value), (Isolation::Process, 64));
-        assert_eq!(environment.vm.boot_deadline.value, Duration::from_secs(300));
+        assert_eq!(environment.vm.boot_deadline.value, Duration::from_mins(5));
 
         let flags = Flags { root: Some(Path::new("/flag")), run_root: None };
         let flag = resolve(FILE, flags, &variables).unwrap();

@@ -6,6 +6,7 @@
 
 mod cgroup;
 pub mod client;
+pub mod figures;
 pub mod frame;
 pub mod isolation;
 pub mod plan;

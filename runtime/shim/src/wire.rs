@@ -9,8 +9,10 @@
 //! back. [`crate::client`] does that; a client that does not is disconnected.
 
 use oci_spec::runtime as oci;
-use sandbox_container::Stats;
 use serde::{Deserialize, Serialize};
+
+use crate::figures::{Processes, Usage};
+use crate::plan::{IsolationPlan, Restart};
 
 /// Largest payload, bytes.
 pub const MAX_FRAME: usize = 1 << 20;
@@ -59,8 +61,26 @@ pub enum Request {
     Kill { signal: i32 },
     /// First: what it uses.
     Stats,
+    /// First: its processes.
+    Processes,
+    /// First: freeze all its processes.
+    Pause,
+    /// First: let them go on.
+    Resume,
+    /// First: other limits, another restart policy.
+    Update(Box<Update>),
     /// First: answered with [`Notice::Exited`] when it ends the next time.
     Wait,
+}
+
+/// What a container is to have from now on: all of it, not only what changes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Update {
+    /// Of its own cgroup, where its kernel is.
+    pub resources: oci::LinuxResources,
+    /// What is around it: the size of its machine, the limits of its monitor.
+    pub isolation: IsolationPlan,
+    pub restart: Restart,
 }
 
 /// Which streams.
@@ -110,7 +130,9 @@ pub enum Notice {
     /// What was asked for is not done.
     Failed { message: String, exit_code: u8 },
     /// The answer to [`Request::Stats`].
-    Stats(Box<Stats>),
+    Stats(Box<Usage>),
+    /// The answer to [`Request::Processes`].
+    Processes(Box<Processes>),
 }
 
 /// How a process ended.

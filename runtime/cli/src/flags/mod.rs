@@ -1,10 +1,12 @@
 //! The command line: what there is to type. The grammar of values is the engine's ([`sandbox_engine::parse`]).
 
 pub(crate) mod container;
+pub(crate) mod containers;
 pub(crate) mod image;
 pub(crate) mod registry;
 pub(crate) mod run;
 pub(crate) mod system;
+pub(crate) mod update;
 pub(crate) mod value;
 
 use std::ffi::OsString;
@@ -112,6 +114,15 @@ pub(crate) enum Command {
     /// Kill one or more running containers
     #[command(override_usage = "sandbox kill [OPTIONS] CONTAINER [CONTAINER...]", help_template = TEMPLATE, args_override_self = true)]
     Kill(container::KillFlags),
+    /// Pause all processes within one or more containers
+    #[command(override_usage = "sandbox pause CONTAINER [CONTAINER...]", help_template = TEMPLATE, args_override_self = true)]
+    Pause(container::NamesFlags),
+    /// List port mappings or a specific mapping for the container
+    #[command(override_usage = "sandbox port CONTAINER [PRIVATE_PORT[/PROTO]]", help_template = TEMPLATE, args_override_self = true)]
+    Port(containers::PortFlags),
+    /// List containers
+    #[command(override_usage = "sandbox ps [OPTIONS]", help_template = TEMPLATE, args_override_self = true)]
+    Ps(containers::PsFlags),
     /// Rename a container
     #[command(override_usage = "sandbox rename CONTAINER NEW_NAME", help_template = TEMPLATE, args_override_self = true)]
     Rename(container::RenameFlags),
@@ -124,9 +135,21 @@ pub(crate) enum Command {
     /// Start one or more stopped containers
     #[command(override_usage = "sandbox start [OPTIONS] CONTAINER [CONTAINER...]", help_template = TEMPLATE, args_override_self = true)]
     Start(container::StartFlags),
+    /// Display a live stream of container(s) resource usage statistics
+    #[command(override_usage = "sandbox stats [OPTIONS] [CONTAINER...]", help_template = TEMPLATE, args_override_self = true)]
+    Stats(containers::StatsFlags),
     /// Stop one or more running containers
     #[command(override_usage = "sandbox stop [OPTIONS] CONTAINER [CONTAINER...]", help_template = TEMPLATE, args_override_self = true)]
     Stop(container::StopFlags),
+    /// Display the running processes of a container
+    #[command(override_usage = "sandbox top CONTAINER [ps OPTIONS]", help_template = TEMPLATE, args_override_self = true)]
+    Top(containers::TopFlags),
+    /// Unpause all processes within one or more containers
+    #[command(override_usage = "sandbox unpause CONTAINER [CONTAINER...]", help_template = TEMPLATE, args_override_self = true)]
+    Unpause(container::NamesFlags),
+    /// Update configuration of one or more containers
+    #[command(override_usage = "sandbox update [OPTIONS] CONTAINER [CONTAINER...]", help_template = TEMPLATE, args_override_self = true)]
+    Update(update::UpdateFlags),
     /// Block until one or more containers stop, then print their exit codes
     #[command(override_usage = "sandbox wait CONTAINER [CONTAINER...]", help_template = TEMPLATE, args_override_self = true)]
     Wait(container::NamesFlags),
@@ -157,6 +180,9 @@ pub(crate) enum Command {
     /// Import the contents from a tarball to create a filesystem image
     #[command(override_usage = "sandbox import [OPTIONS] file|URL|- [REPOSITORY[:TAG]]", help_template = TEMPLATE, args_override_self = true)]
     Import(image::ImportFlags),
+    /// Display system-wide information
+    #[command(override_usage = "sandbox info [OPTIONS]", help_template = TEMPLATE, args_override_self = true)]
+    Info(system::FormatFlags),
     /// Return low-level information on objects
     #[command(override_usage = "sandbox inspect [OPTIONS] NAME|ID [NAME|ID...]", help_template = TEMPLATE, args_override_self = true)]
     Inspect(system::InspectFlags),
@@ -172,6 +198,15 @@ pub(crate) enum Command {
     /// Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE
     #[command(override_usage = "sandbox tag SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]", help_template = TEMPLATE, args_override_self = true)]
     Tag(image::TagFlags),
+    /// Show the sandbox version information
+    #[command(override_usage = "sandbox version [OPTIONS]", help_template = TEMPLATE, args_override_self = true)]
+    Version(system::FormatFlags),
+    /// Manage containers
+    #[command(override_usage = "sandbox container COMMAND", help_template = group!("container"), disable_help_subcommand = true, subcommand_required = true, arg_required_else_help = true)]
+    Container {
+        #[command(subcommand)]
+        what: containers::ContainerCommand,
+    },
     /// Manage images
     #[command(override_usage = "sandbox image COMMAND", help_template = group!("image"), disable_help_subcommand = true, subcommand_required = true, arg_required_else_help = true)]
     Image {

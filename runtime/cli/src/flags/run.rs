@@ -267,11 +267,7 @@ impl CreateFlags {
     }
 
     fn limits(&self) -> Result<Limits, Failure> {
-        let cpu_shares = self.cpu_shares.map(|shares| {
-            u64::try_from(shares).map_err(|_| {
-                Failure::run(format!("invalid CPU shares ({shares}): value must be a positive integer"))
-            })
-        });
+        let cpu_shares = self.cpu_shares.map(|shares| value::cpu_shares(shares).map_err(Failure::run));
         Ok(Limits {
             memory: self.memory,
             memory_swap: self.memory_swap,

@@ -291,7 +291,7 @@ impl Relay<'_> {
 
     fn noticed(&mut self, notice: Notice) {
         match notice {
-            Notice::Started { .. } | Notice::Done | Notice::Stats(_) => {}
+            Notice::Started { .. } | Notice::Done | Notice::Stats(_) | Notice::Processes(_) => {}
             Notice::Restarting => self.result.goes_on = true,
             Notice::Failed { message, exit_code } => {
                 self.result.outcome = Outcome::StartFailed { message, exit_code };

@@ -87,14 +87,7 @@ async fn session(door: &Rc<Door>, connection: FdStream) {
     let mut client = Client::new(Some(connection), Some(PATIENCE));
     match timeout(OPENING, client.events.recv()).await {
         Ok(Some(Event::Request(request))) => answer(door, request, &mut client).await,
-        Ok(Some(Event::Unknown(what))) => {
-            let message = format!(
-                "the supervisor of this container (version {}) cannot do this: {what}; restart the container \
-                 to have it supervised by the installed version",
-                env!("CARGO_PKG_VERSION")
-            );
-            client.writer.notify(&Notice::Failed { message, exit_code: 1 }).await;
-        }
+        Ok(Some(Event::Unknown(what))) => refuse(&client.writer, &what).await,
         _ => {}
     }
     client.writer.close();
@@ -112,16 +105,29 @@ async fn answer(door: &Rc<Door>, request: Request, client: &mut Client) {
         }
         Request::Stats => Ask::Stats,
         Request::Detach => return,
+        Request::Pause | Request::Resume | Request::Update(_) | Request::Processes => {
+            return refuse(&client.writer, "pause, resume, update and list processes").await;
+        }
     };
     let answer = door.orders.ask(ask).await;
     reply(&client.writer, answer).await;
+}
+
+/// Tells that this supervisor is not made for it.
+async fn refuse(writer: &Writer, what: &str) {
+    let message = format!(
+        "the supervisor of this container (version {}) cannot do this: {what}; restart the container \
+         to have it supervised by the installed version",
+        env!("CARGO_PKG_VERSION")
+    );
+    writer.notify(&Notice::Failed { message, exit_code: 1 }).await;
 }
 
 /// Tells what came of an order.
 async fn reply(writer: &Writer, answer: Result<Answer, Failure>) {
     let notice = match answer {
         Ok(Answer::Done | Answer::Process(_)) => Notice::Done,
-        Ok(Answer::Stats(stats)) => Notice::Stats(stats),
+        Ok(Answer::Stats(stats)) => Notice::Stats(Box::new((*stats).into())),
         Err(Failure { message, exit_code }) => Notice::Failed { message, exit_code },
     };
     writer.notify(&notice).await;

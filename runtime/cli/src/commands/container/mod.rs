@@ -3,12 +3,20 @@
 pub(super) mod attach;
 pub(super) mod create;
 pub(super) mod exec;
+pub(super) mod inspect;
 pub(super) mod kill;
+pub(super) mod list;
+pub(super) mod pause;
+pub(super) mod port;
+pub(super) mod prune;
 pub(super) mod remove;
 pub(super) mod rename;
 pub(super) mod run;
 pub(super) mod start;
+pub(super) mod stats;
 pub(super) mod stop;
+pub(super) mod top;
+pub(super) mod update;
 pub(super) mod wait;
 
 use sandbox_engine::state::containers::Container;

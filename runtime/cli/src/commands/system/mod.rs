@@ -2,4 +2,7 @@
 
 pub(super) mod check;
 pub(super) mod df;
+pub(super) mod info;
 pub(super) mod inspect;
+pub(super) mod prune;
+pub(super) mod version;
