@@ -68,7 +68,7 @@ pub(crate) fn row(listed: &Listed, look: Look<'_>) -> Row {
         ("ID", if look.whole { container.id.clone() } else { short(&container.id) }),
         ("Image", look.image.to_owned()),
         ("Isolation", isolation(container.isolation)),
-        ("Labels", labels.join(",")),
+        ("Labels", text::printable(&labels.join(","))),
         ("LocalVolumes", recipe.mounts.iter().filter(|mount| mount.is_volume()).count().to_string()),
         ("Mounts", mounts(recipe, look.whole)),
         ("Names", container.name.clone()),
