@@ -151,27 +151,13 @@ impl Containers {
         Ok(tcsetwinsize(&terminal.master, size).map_err(|error| format!("resize the terminal: {error}"))?)
     }
 
-    pub(crate) fn stats(&self, id: &str) -> Result<protocol::Stats, Refusal> {
-        let mut table = self.table.borrow_mut();
-        let stats = entry(&mut table, id)?.container.stats()?;
-        Ok(protocol::Stats {
-            cpu_usage_us: stats.cpu_usage_usec,
-            memory_bytes: stats.memory_current,
-            memory_limit_bytes: stats.memory_limit,
-            pids: stats.pids_current,
-            io_read_bytes: stats.io_read_bytes,
-            io_write_bytes: stats.io_write_bytes,
-            cpu_user_us: stats.cpu_user_usec,
-            cpu_system_us: stats.cpu_system_usec,
-            cpu_throttled_periods: stats.cpu_throttled_periods,
-            cpu_throttled_us: stats.cpu_throttled_usec,
-            memory_peak_bytes: stats.memory_peak,
-            memory_inactive_file_bytes: stats.memory_inactive_file,
-            memory_anon_bytes: stats.memory_anon,
-            swap_bytes: stats.swap_current,
-            oom_kills: stats.oom_kills,
-            pids_limit: stats.pids_limit,
-        })
+    /// Asks a container that runs.
+    pub(crate) fn with<T>(
+        &self,
+        id: &str,
+        ask: impl FnOnce(&Container) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        ask(&entry(&mut self.table.borrow_mut(), id)?.container)
     }
 
     /// Idempotent: one that is not there is deleted already.

@@ -10,6 +10,7 @@
 mod containers;
 mod exits;
 mod fatal;
+mod figures;
 mod mounts;
 mod netlink;
 mod server;

@@ -15,7 +15,7 @@ use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::sync::mpsc;
 
 use crate::containers::Containers;
-use crate::{exits, setup, vsock};
+use crate::{exits, figures, setup, vsock};
 
 /// Answers and events that wait for the host; when it does not read, requests wait too.
 const QUEUE: usize = 64;
@@ -134,8 +134,16 @@ fn answer(containers: &Rc<Containers>, request: Request) -> Message {
         Some(request::Body::Exec(exec)) => containers.exec(exec).map(done),
         Some(request::Body::Signal(signal)) => containers.signal(&signal).map(|()| done(0)),
         Some(request::Body::Resize(resize)) => containers.resize(&resize).map(|()| done(0)),
-        Some(request::Body::Stats(stats)) => containers.stats(&stats.container).map(message::Body::Stats),
+        Some(request::Body::Stats(stats)) => {
+            containers.with(&stats.container, figures::stats).map(message::Body::Stats)
+        }
         Some(request::Body::Sync(_)) => setup::sync_shares().map(|()| done(0)).map_err(Refusal::Text),
+        Some(request::Body::Update(update)) => containers
+            .with(&update.container, |container| figures::update(container, &update.resources))
+            .map(|()| done(0)),
+        Some(request::Body::Processes(asked)) => containers
+            .with(&asked.container, |container| figures::processes(container, asked.after))
+            .map(message::Body::Processes),
         Some(request::Body::Delete(delete)) => containers.delete(&delete.container).map(|()| done(0)),
     };
     let body = result.unwrap_or_else(|refusal| {

@@ -15,10 +15,13 @@ pub enum Command {
     Booted,
     /// Stop the machine now, as if power were cut.
     Stop,
-    /// Freeze all vCPUs.
+    /// Freeze all vCPUs; answered by [`Event::Paused`] when not one of them runs. Stops the boot deadline's clock, too.
     Pause,
-    /// Let them run again.
+    /// Let them run again; answered by [`Event::Resumed`].
     Resume,
+    /// Take memory from the guest, or give it back, until the balloon holds `mib` MiB, which is at most all of its RAM;
+    /// answered by [`Event::Balloon`] at once, and once more when the guest has followed, if it does.
+    Balloon { mib: u64 },
 }
 
 /// From the monitor to its owner.
@@ -29,6 +32,12 @@ pub enum Event {
     Failed { error: String },
     /// First `KVM_RUN`, CLOCK_MONOTONIC nanoseconds.
     Started { at_ns: u64 },
+    /// No vCPU runs until [`Command::Resume`].
+    Paused,
+    /// The vCPUs run again.
+    Resumed,
+    /// How large the balloon shall be and how large the guest says it is, MiB.
+    Balloon { target_mib: u64, actual_mib: u64 },
     /// The machine has stopped; the process exits after this.
     Exited { reason: ExitReason, console_tail: String },
 }

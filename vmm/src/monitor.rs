@@ -1,13 +1,13 @@
 //! The control thread: builds the machine, then waits for the guest, its owner and the boot deadline.
 
 mod owner;
+mod timer;
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use rustix::event::epoll;
-use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
 
 use crate::config::VmConfig;
 use crate::control::{Command, Event, ExitReason};
@@ -16,6 +16,7 @@ use crate::machine::{self, Machine, Opened};
 use crate::{jail, seccomp, thread, vcpu};
 
 pub use owner::{CONTROL_FD, Owner, report_panics};
+use timer::Timer;
 
 const OWNER: u64 = 0;
 const NEWS: u64 = 1;
@@ -80,22 +81,27 @@ pub fn run(
 struct Control<'a> {
     epoll: OwnedFd,
     /// The boot deadline, then the time at which the guest counts as settled.
-    timer: OwnedFd,
+    timer: Timer,
     /// 0 = none, or not any more.
     deadline_ms: u64,
     owner: Option<&'a Owner>,
     started: bool,
+    /// The owner waits to hear that no vCPU runs.
+    pausing: bool,
+    /// The owner waits to hear that the balloon is as large as it asked.
+    ballooning: bool,
 }
 
 impl<'a> Control<'a> {
     fn new(config: &VmConfig, owner: Option<&'a Owner>) -> io::Result<Self> {
-        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
         let control = Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
-            timer: rustix::time::timerfd_create(TimerfdClockId::Monotonic, flags)?,
+            timer: Timer::new()?,
             deadline_ms: config.boot_deadline_ms,
             owner,
             started: false,
+            pausing: false,
+            ballooning: false,
         };
         control.watch(&control.timer, TIMER)?;
         if let Some(owner) = owner {
@@ -132,11 +138,13 @@ impl<'a> Control<'a> {
                 // Only wakes us; the news itself is read from the machine.
                 let _ = machine.news().read();
                 self.note_start(machine);
+                self.note_pause(machine);
+                self.note_balloon(machine);
                 machine.exit_reason()
             }
             TIMER if self.deadline_ms > 0 => Some(ExitReason::Deadline),
             TIMER => {
-                self.arm(Duration::ZERO);
+                self.timer.clear();
                 machine.settle();
                 None
             }
@@ -153,18 +161,54 @@ impl<'a> Control<'a> {
         match command {
             Command::Booted => {
                 self.deadline_ms = 0;
-                self.arm(SETTLED);
+                self.timer.set(SETTLED);
                 None
             }
             Command::Stop => Some(ExitReason::Stopped),
             Command::Pause => {
+                self.timer.hold();
+                self.pausing = true;
                 machine.pause();
+                self.note_pause(machine);
                 None
             }
             Command::Resume => {
+                self.pausing = false;
                 machine.resume();
+                self.timer.release();
+                self.tell(&Event::Resumed);
                 None
             }
+            Command::Balloon { mib } => {
+                machine.set_balloon(*mib);
+                let (target_mib, actual_mib) = machine.balloon();
+                self.tell(&Event::Balloon { target_mib, actual_mib });
+                self.ballooning = target_mib != actual_mib;
+                None
+            }
+        }
+    }
+
+    fn tell(&self, event: &Event) {
+        if let Some(owner) = self.owner {
+            owner.send(event);
+        }
+    }
+
+    /// Reports that a pause is in force.
+    fn note_pause(&mut self, machine: &Machine) {
+        if self.pausing && machine.is_paused() {
+            self.pausing = false;
+            self.tell(&Event::Paused);
+        }
+    }
+
+    /// Reports that the guest has followed.
+    fn note_balloon(&mut self, machine: &Machine) {
+        let (target_mib, actual_mib) = machine.balloon();
+        if self.ballooning && target_mib == actual_mib {
+            self.ballooning = false;
+            self.tell(&Event::Balloon { target_mib, actual_mib });
         }
     }
 
@@ -172,24 +216,13 @@ impl<'a> Control<'a> {
     fn note_start(&mut self, machine: &Machine) {
         let Some(at_ns) = machine.first_run_ns().filter(|_| !self.started) else { return };
         self.started = true;
-        if let Some(owner) = self.owner {
-            owner.send(&Event::Started { at_ns });
-        }
+        self.tell(&Event::Started { at_ns });
         if self.deadline_ms > 0 {
             let passed = Duration::from_nanos(vcpu::monotonic_ns().saturating_sub(at_ns));
             let left = Duration::from_millis(self.deadline_ms).saturating_sub(passed);
-            self.arm(left.max(Duration::from_nanos(1)));
+            self.timer.set(left);
         } else {
-            self.arm(SETTLED);
+            self.timer.set(SETTLED);
         }
-    }
-
-    /// Sets the timer; zero stops it.
-    fn arm(&self, after: Duration) {
-        let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let value = Timespec { tv_sec: after.as_secs() as i64, tv_nsec: i64::from(after.subsec_nanos()) };
-        let timer = Itimerspec { it_interval: zero, it_value: value };
-        // Fails only for a value out of range; `validate` bounds the deadline.
-        let _ = rustix::time::timerfd_settime(self.timer.as_fd(), TimerfdTimerFlags::empty(), &timer);
     }
 }

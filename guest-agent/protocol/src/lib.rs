@@ -11,9 +11,11 @@
 pub mod fd_stream;
 pub mod frame;
 mod messages;
+mod top;
 
 pub use fd_stream::FdStream;
 pub use messages::*;
+pub use top::*;
 
 /// Version of the protocol, in [`Hello`]. Grows when an old peer would misunderstand a message.
 pub const VERSION: u32 = 1;
@@ -23,7 +25,7 @@ pub const CONTROL_PORT: u32 = 1024;
 pub const STREAM_PORT: u32 = 1025;
 /// Largest frame to the agent, bytes: an OCI spec and some.
 pub const MAX_FRAME: usize = 4 << 20;
-/// Largest frame from the agent, bytes; its longest is an error text.
+/// Largest frame from the agent, bytes; its longest are pages of processes.
 pub const MAX_ANSWER: usize = 64 << 10;
 /// Largest frame on a stream connection, bytes: its only one is the [`StreamHeader`].
 pub const MAX_STREAM_HEADER: usize = 64;

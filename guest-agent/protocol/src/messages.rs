@@ -26,7 +26,7 @@ pub struct StreamHeader {
 pub struct Request {
     #[prost(uint64, tag = "1")]
     pub id: u64,
-    #[prost(oneof = "request::Body", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(oneof = "request::Body", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 21")]
     pub body: Option<request::Body>,
 }
 
@@ -52,6 +52,10 @@ pub mod request {
         Sync(super::Sync),
         #[prost(message, tag = "10")]
         Delete(super::Delete),
+        #[prost(message, tag = "20")]
+        Update(crate::Update),
+        #[prost(message, tag = "21")]
+        Processes(crate::ProcessesRequest),
     }
 }
 
@@ -212,7 +216,7 @@ pub struct Delete {
 pub struct Message {
     #[prost(uint64, tag = "1")]
     pub id: u64,
-    #[prost(oneof = "message::Body", tags = "2, 3, 4, 5")]
+    #[prost(oneof = "message::Body", tags = "2, 3, 4, 5, 20")]
     pub body: Option<message::Body>,
 }
 
@@ -227,8 +231,10 @@ pub mod message {
         Failed(super::Failed),
         #[prost(message, tag = "4")]
         Exited(super::Exited),
-        #[prost(message, tag = "5")]
-        Stats(super::Stats),
+        #[prost(message, boxed, tag = "5")]
+        Stats(Box<super::Stats>),
+        #[prost(message, tag = "20")]
+        Processes(crate::Processes),
     }
 }
 
@@ -297,4 +303,15 @@ pub struct Stats {
     pub oom_kills: Option<u64>,
     #[prost(uint64, optional, tag = "16")]
     pub pids_limit: Option<u64>,
+    /// CPUs of the guest that are online.
+    #[prost(uint32, optional, tag = "17")]
+    pub online_cpus: Option<u32>,
+    /// CPU time of the whole guest, idle time included.
+    #[prost(uint64, optional, tag = "18")]
+    pub system_cpu_us: Option<u64>,
+    /// RAM of the guest.
+    #[prost(uint64, optional, tag = "19")]
+    pub memory_total_bytes: Option<u64>,
+    #[prost(message, repeated, tag = "20")]
+    pub interfaces: Vec<crate::Interface>,
 }

@@ -10,7 +10,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::{Pid, Signal};
 
-use crate::cgroup::{Cgroup, Stats};
+use crate::cgroup::{Cgroup, Freezing, Stats};
 use crate::create::gate_address;
 use crate::error::{Context, Error};
 use crate::exec::ExecProfile;
@@ -180,7 +180,12 @@ impl Container {
     pub fn exec(&self, process: &oci::Process, stdio: Stdio) -> Result<Process, Error> {
         match self.status() {
             Status::Stopped => return Err(self.not_running()),
-            Status::Paused => return Err(Error::State(format!("container {} is paused", self.id))),
+            Status::Paused => {
+                return Err(Error::State(format!(
+                    "Container {} is paused, unpause the container before exec",
+                    self.id
+                )));
+            }
             Status::Created | Status::Running => {}
         }
         let state = self.hook_state("running");
@@ -241,17 +246,17 @@ impl Container {
         }
     }
 
-    fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.gone
             || self.ended.is_some()
             || poll(&mut [PollFd::new(&self.init.pidfd, PollFlags::IN)], Some(&Timespec::default())) == Ok(1)
     }
 
-    fn not_running(&self) -> Error {
+    pub(crate) fn not_running(&self) -> Error {
         Error::State(format!("container {} is not running", self.id))
     }
 
-    fn own_cgroup(&self) -> Result<&Cgroup, Error> {
+    pub(crate) fn own_cgroup(&self) -> Result<&Cgroup, Error> {
         self.cgroup.as_ref().ok_or_else(|| Error::State(format!("container {} has no cgroup", self.id)))
     }
 
@@ -260,17 +265,46 @@ impl Container {
         self.cgroup.as_ref().is_some_and(Cgroup::oom_killed)
     }
 
-    /// Freezes all processes and waits until they are.
+    /// Freezes all processes and waits until they are; those that cannot be frozen in time all run again.
     pub fn pause(&self) -> Result<(), Error> {
-        self.own_cgroup()?.freeze(true)
+        let cgroup = self.pausable()?;
+        cgroup.freeze(true).inspect_err(|_| {
+            // Why it was not frozen is what the user has to hear.
+            let _ = cgroup.thaw();
+        })
+    }
+
+    /// [`Container::pause`] for event loops: freezes and leaves the waiting to the caller, who calls
+    /// [`Container::cancel_pause`] when it takes too long.
+    pub fn begin_pause(&self) -> Result<Freezing, Error> {
+        self.pausable()?.begin_freeze()
+    }
+
+    /// Thaws what a pause has not frozen as a whole.
+    pub fn cancel_pause(&self) -> Result<(), Error> {
+        self.own_cgroup()?.thaw()
     }
 
     /// Thaws them.
     pub fn resume(&self) -> Result<(), Error> {
-        self.own_cgroup()?.freeze(false)
+        match self.status() {
+            Status::Paused => self.own_cgroup()?.freeze(false),
+            Status::Stopped => Err(self.not_running()),
+            Status::Created | Status::Running => {
+                Err(Error::State(format!("Container {} is not paused", self.id)))
+            }
+        }
     }
 
-    /// What the container uses.
+    fn pausable(&self) -> Result<&Cgroup, Error> {
+        match self.status() {
+            Status::Created | Status::Running => self.own_cgroup(),
+            Status::Paused => Err(Error::State(format!("Container {} is already paused", self.id))),
+            Status::Stopped => Err(self.not_running()),
+        }
+    }
+
+    /// Its cgroup's figures.
     pub fn stats(&self) -> Result<Stats, Error> {
         Ok(self.own_cgroup()?.stats())
     }

@@ -1,67 +1,139 @@
-//! What a cgroup uses now: the figures of `stats`, the same for a container on the host, a container in a
-//! guest, and a guest.
-//!
-//! A file that is not there belongs to a controller that the cgroup does not have; its figures are zero.
+//! What a container uses, and of how much: its cgroup's figures, its network's, and those of the machine around it.
 
-use std::path::Path;
+use serde::{Deserialize, Serialize};
 
-use crate::error::Error;
+use crate::cgroup::Stats;
+use crate::container::Container;
+use crate::error::{Context, Error};
+use crate::text::{printable, read_bounded};
 
-/// Largest file read here; `io.stat` has one line of about 100 bytes for each block device.
-const MAX_FILE: u64 = 1 << 20;
+/// Interfaces that are told of; a container with the means can make as many as it likes.
+const MAX_INTERFACES: usize = 64;
+/// Longest name of an interface, bytes (`IFNAMSIZ` without its end).
+const MAX_NAME: usize = 15;
+/// More than this of a file in /proc is not read. The line of all CPUs comes first in /proc/stat.
+const MAX_FILE: usize = 64 << 10;
 
-/// Figures of a cgroup v2 directory (Documentation/admin-guide/cgroup-v2.rst).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// See the module.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
-    /// CPU time, microseconds (`usage_usec` of cpu.stat).
-    pub cpu_us: u64,
-    /// memory.current.
-    pub memory_bytes: u64,
-    /// memory.max; 0 when there is no limit.
-    pub memory_limit_bytes: u64,
-    /// pids.current.
-    pub pids: u64,
-    /// Sum of `rbytes` of io.stat.
-    pub io_read_bytes: u64,
-    /// Sum of `wbytes` of io.stat.
-    pub io_write_bytes: u64,
+    /// Of the cgroup.
+    #[serde(flatten)]
+    pub stats: Stats,
+    /// CPUs of the machine that are online.
+    pub online_cpus: Option<u32>,
+    /// CPU time of the whole machine since it was booted, idle time included, in microseconds.
+    pub system_cpu_usec: Option<u64>,
+    /// RAM of the machine in bytes: the limit of those without one.
+    pub memory_total: Option<u64>,
+    /// Without the loopback interface, by name.
+    pub interfaces: Vec<InterfaceUsage>,
+}
+
+/// Counters of a network interface since it was made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InterfaceUsage {
+    pub name: String,
+    pub rx_bytes: u64,
+    pub rx_packets: u64,
+    pub rx_errors: u64,
+    pub rx_dropped: u64,
+    pub tx_bytes: u64,
+    pub tx_packets: u64,
+    pub tx_errors: u64,
+    pub tx_dropped: u64,
 }
 
 impl Usage {
-    /// Reads the figures of the cgroup at `cgroup`.
-    ///
-    /// # Errors
-    /// [`Error::State`] when the cgroup is gone.
-    pub fn read(cgroup: &Path) -> Result<Usage, Error> {
-        let cpu = read(cgroup, "cpu.stat")
-            .ok_or_else(|| Error::State(format!("the cgroup {} is gone", cgroup.display())))?;
-        let number = |file| read(cgroup, file).and_then(|text| text.trim().parse().ok()).unwrap_or_default();
-        let io = read(cgroup, "io.stat").unwrap_or_default();
-        Ok(Usage {
-            cpu_us: cpu
-                .lines()
-                .find_map(|line| line.strip_prefix("usage_usec ")?.parse().ok())
-                .unwrap_or_default(),
-            memory_bytes: number("memory.current"),
-            memory_limit_bytes: number("memory.max"),
-            pids: number("pids.current"),
-            io_read_bytes: sum(&io, "rbytes="),
-            io_write_bytes: sum(&io, "wbytes="),
-        })
+    /// The same from a source that is not trusted: what it may say at most, and nothing that a terminal obeys.
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        self.interfaces.truncate(MAX_INTERFACES);
+        for interface in &mut self.interfaces {
+            interface.name = printable(interface.name.as_bytes(), MAX_NAME);
+        }
+        self
     }
 }
 
-fn read(cgroup: &Path, file: &str) -> Option<String> {
-    use std::io::Read;
-    let mut text = String::new();
-    std::fs::File::open(cgroup.join(file)).ok()?.take(MAX_FILE).read_to_string(&mut text).ok()?;
-    Some(text)
+impl Container {
+    /// What it uses now.
+    ///
+    /// # Errors
+    /// When it has no cgroup, or has ended.
+    pub fn usage(&self) -> Result<Usage, Error> {
+        let stats = self.stats()?;
+        let pid = self.pid().as_raw_nonzero();
+        let interfaces = read_bounded(&format!("/proc/{pid}/net/dev"), MAX_FILE);
+        // Still alive now: so the PID was its own all the time.
+        if self.has_ended() {
+            return Err(self.not_running());
+        }
+        let stat = read_bounded("/proc/stat", MAX_FILE).context(|| "read /proc/stat")?;
+        Ok(Usage {
+            stats,
+            online_cpus: online_cpus(),
+            system_cpu_usec: system_cpu(&stat),
+            memory_total: Some(memory_total()),
+            interfaces: interfaces.map(|text| interfaces_of(&text)).unwrap_or_default(),
+        })
+    }
+
+    /// Whether its network is ours, whose counters are then not its own.
+    pub fn shares_network(&self) -> bool {
+        let namespace = |who: &str| std::fs::read_link(format!("/proc/{who}/ns/net")).ok();
+        let own = namespace("self");
+        own.is_some() && own == namespace(&self.pid().as_raw_nonzero().to_string())
+    }
 }
 
-fn sum(io: &str, key: &str) -> u64 {
-    io.split_whitespace()
-        .filter_map(|field| field.strip_prefix(key)?.parse::<u64>().ok())
-        .fold(0, u64::saturating_add)
+/// Bytes of RAM of this machine.
+pub(crate) fn memory_total() -> u64 {
+    let info = rustix::system::sysinfo();
+    info.totalram.saturating_mul(u64::from(info.mem_unit.max(1)))
+}
+
+fn online_cpus() -> Option<u32> {
+    // SAFETY: asks for a number.
+    let count = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) };
+    u32::try_from(count).ok().filter(|count| *count > 0)
+}
+
+/// The first line of /proc/stat: user, nice, system, idle, iowait, irq, softirq, steal; the guest times that follow are in
+/// the first two (proc_stat(5)).
+fn system_cpu(stat: &str) -> Option<u64> {
+    let ticks = stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace().take(8);
+    let sum = ticks.filter_map(|word| word.parse::<u64>().ok()).fold(0, u64::saturating_add);
+    Some((u128::from(sum) * 1_000_000 / u128::from(rustix::param::clock_ticks_per_second().max(1))) as u64)
+}
+
+/// /proc/net/dev: two lines of titles, then one line an interface.
+fn interfaces_of(text: &str) -> Vec<InterfaceUsage> {
+    let parse = |line: &str| {
+        let (name, counters) = line.rsplit_once(':')?;
+        let counters: Vec<u64> = counters.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        let at = |index: usize| counters.get(index).copied().unwrap_or_default();
+        Some(InterfaceUsage {
+            name: printable(name.trim().as_bytes(), MAX_NAME),
+            rx_bytes: at(0),
+            rx_packets: at(1),
+            rx_errors: at(2),
+            rx_dropped: at(3),
+            tx_bytes: at(8),
+            tx_packets: at(9),
+            tx_errors: at(10),
+            tx_dropped: at(11),
+        })
+    };
+    let mut all: Vec<_> = text
+        .lines()
+        .skip(2)
+        .filter_map(parse)
+        .filter(|found| found.name != "lo")
+        .take(MAX_INTERFACES)
+        .collect();
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    all
 }
 
 #[cfg(test)]
@@ -69,21 +141,44 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_of_a_cgroup() {
-        let dir = tempfile::tempdir().expect("a directory");
-        assert!(Usage::read(dir.path()).is_err());
-        let write = |file: &str, text: &str| std::fs::write(dir.path().join(file), text).expect("write");
-        write("cpu.stat", "usage_usec 4200\nuser_usec 4000\nsystem_usec 200\n");
-        let cpu_only = Usage { cpu_us: 4200, ..Usage::default() };
-        assert_eq!(Usage::read(dir.path()).expect("usage"), cpu_only);
-        write("memory.current", "1048576\n");
-        write("memory.max", "max\n");
-        write("pids.current", "3\n");
-        write("io.stat", "8:0 rbytes=10 wbytes=20 rios=1 wios=2 dbytes=0 dios=0\n8:16 rbytes=5 wbytes=1\n");
-        let usage = Usage::read(dir.path()).expect("usage");
-        assert_eq!((usage.memory_bytes, usage.memory_limit_bytes, usage.pids), (1_048_576, 0, 3));
-        assert_eq!((usage.io_read_bytes, usage.io_write_bytes), (15, 21));
-        write("memory.max", "67108864\n");
-        assert_eq!(Usage::read(dir.path()).expect("usage").memory_limit_bytes, 64 << 20);
+    fn interfaces_are_told_apart_and_loopback_is_left_out() {
+        let text = "Inter-|   Receive                                                |  Transmit\n \
+                    face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n    \
+                    lo: 1 1 0 0 0 0 0 0 1 1 0 0 0 0 0 0\n  \
+                    net1:9\n  \
+                    eth0: 100 2 3 4 0 0 0 0 200 5 6 7 0 0 0 0\n";
+        let eth0 = InterfaceUsage {
+            name: "eth0".into(),
+            rx_bytes: 100,
+            rx_packets: 2,
+            rx_errors: 3,
+            rx_dropped: 4,
+            tx_bytes: 200,
+            tx_packets: 5,
+            tx_errors: 6,
+            tx_dropped: 7,
+        };
+        let net1 = InterfaceUsage { name: "net1".into(), rx_bytes: 9, ..InterfaceUsage::default() };
+        assert_eq!(interfaces_of(text), [eth0, net1]);
+        assert_eq!(interfaces_of(""), []);
+    }
+
+    #[test]
+    fn system_time_is_the_sum_of_what_cpus_did() {
+        let second = rustix::param::clock_ticks_per_second();
+        assert_eq!(
+            system_cpu(&format!("cpu  {second} 0 0 {second} 0 0 0 0 999 999\ncpu0 1")),
+            Some(2_000_000)
+        );
+        assert_eq!(system_cpu("intr 5\n"), None);
+        assert!(online_cpus().is_some() && memory_total() > 1 << 20);
+    }
+
+    #[test]
+    fn a_source_that_is_not_trusted_is_bounded() {
+        let name = "\x1b[2J".repeat(20);
+        let interfaces = vec![InterfaceUsage { name, ..InterfaceUsage::default() }; 100];
+        let usage = Usage { interfaces, ..Usage::default() }.bounded();
+        assert_eq!((usage.interfaces.len(), usage.interfaces[0].name.as_str()), (64, "?[2J?[2J?[2J?[2"));
     }
 }

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use sandbox_shim::figures::{Processes, Usage};
-use sandbox_shim::plan::Restart;
-use sandbox_shim::wire::{Notice, Request, Update};
+use sandbox_container::{MAX_PROCESSES, Processes};
+use sandbox_shim::isolation::{Figures, Update};
+use sandbox_shim::plan::{IsolationPlan, Restart};
+use sandbox_shim::wire::{Notice, Request};
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::isolation::{self, Host};
 use crate::live::View;
-use crate::request::Limits;
+use crate::request::{Limits, Request as Wanted};
 use crate::spec;
 use crate::state::containers::{Container, State};
 
@@ -59,35 +60,60 @@ impl Engine {
         let host = Host::look(&request.limits, &self.vm);
         isolation::check(request, &host).map_err(failed)?;
         if self.view(container.clone())?.is_running() {
-            let limits = isolation::container_limits(request.isolation, &request.limits);
-            let update = Update {
-                resources: spec::limits(&limits),
-                isolation: isolation::plan(request, &host, &self.installation).map_err(failed)?,
-                restart: request.restart,
-            };
-            match self.tell(container, &Request::Update(Box::new(update))) {
-                // It has just ended: the next start has the new ones.
-                Ok(()) | Err(Error::NotRunning(_)) => {}
-                Err(e) => return Err(failed(e)),
+            let changed = *limits != Limits::default();
+            let update =
+                if changed { Some(self.limits_of(request, limits, &host).map_err(failed)?) } else { None };
+            let asked = update
+                .map(|update| Request::Update(Box::new(update)))
+                .into_iter()
+                .chain(restart.map(|restart| Request::Policy { restart }));
+            for request in asked {
+                match self.tell(container, &request) {
+                    // It has just ended: the next start has the new ones.
+                    Ok(()) | Err(Error::NotRunning(_)) => {}
+                    Err(e) => return Err(failed(e)),
+                }
             }
         }
         recipe.write(&self.paths.container(&container.id))
     }
 
+    /// What a running container is told of its new limits: the machine around it only where that follows.
+    fn limits_of(&self, request: &Wanted, changed: &Limits, host: &Host) -> Result<Update> {
+        let limits = isolation::container_limits(request.isolation, &request.limits);
+        let mut update = Update { container: spec::limits(&limits), ..Update::default() };
+        if let IsolationPlan::Vm(plan) = isolation::plan(request, host, &self.installation)? {
+            update.monitor = plan.resources;
+            update.memory_mib = changed.memory.is_some().then_some(plan.memory_mib);
+        }
+        Ok(update)
+    }
+
     /// The processes of a running container.
     pub fn processes(&self, container: &Container) -> Result<Processes> {
         must_run(&self.view(container.clone())?)?;
-        match self.ask_within(container, &Request::Processes, PROCESSES)? {
-            Notice::Processes(processes) => Ok(*processes),
-            _ => Err(unexpected()),
+        let mut asked = self.asked_within(container, &Request::Processes, PROCESSES)?;
+        let mut all: Option<Processes> = None;
+        loop {
+            match asked.next()? {
+                Some(Notice::Processes(part)) => match &mut all {
+                    None => all = Some(part),
+                    Some(all) if all.list.len() < MAX_PROCESSES => all.list.extend(part.list),
+                    Some(all) => all.more = true,
+                },
+                Some(Notice::Done) => return Ok(all.unwrap_or_default().bounded()),
+                Some(_) => return Err(unexpected()),
+                None => return Err(Error::NotRunning(container.id.clone())),
+            }
         }
     }
 
     /// What a running container uses.
-    pub fn usage(&self, container: &Container) -> Result<Usage> {
-        match self.ask_within(container, &Request::Stats, FIGURES)? {
-            Notice::Stats(usage) => Ok(*usage),
-            _ => Err(unexpected()),
+    pub fn figures(&self, container: &Container) -> Result<Figures> {
+        match self.asked_within(container, &Request::Stats, FIGURES)?.next()? {
+            Some(Notice::Stats(figures)) => Ok(*figures),
+            Some(_) => Err(unexpected()),
+            None => Err(Error::NotRunning(container.id.clone())),
         }
     }
 }
@@ -147,7 +173,7 @@ mod tests {
             engine.processes(&container).unwrap_err().to_string(),
             format!("container {id} is not running")
         );
-        assert!(matches!(engine.usage(&container), Err(Error::NotRunning(_))));
+        assert!(matches!(engine.figures(&container), Err(Error::NotRunning(_))));
     }
 
     #[test]

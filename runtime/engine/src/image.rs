@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use sandbox_image::{Digest, Image};
 
+use crate::health::Wish;
+
 /// The parts of an image's configuration that a container starts from. Everything in it is the image's word.
 #[derive(Debug, Clone, Default)]
 pub struct Defaults {
@@ -19,6 +21,7 @@ pub struct Defaults {
     pub user: String,
     pub volumes: Vec<String>,
     pub stop_signal: Option<String>,
+    pub health: Option<Wish>,
     pub labels: HashMap<String, String>,
     /// Unpacked layers, top-most first.
     pub layers: Vec<PathBuf>,
@@ -37,6 +40,7 @@ impl From<&Image> for Defaults {
             user: config.user().clone().unwrap_or_default(),
             volumes: config.volumes().clone().unwrap_or_default(),
             stop_signal: config.stop_signal().clone(),
+            health: Wish::of_image(&image.raw_config),
             labels: config.labels().clone().unwrap_or_default(),
             layers: image.layer_dirs.iter().rev().cloned().collect(),
         }

@@ -4,6 +4,8 @@
 //! [`crate::state`] shared by all commands, a lock per container that its owner holds, and reclaim of whatever has no
 //! owner any more.
 
+mod announce;
+mod boot;
 mod cgroup;
 mod check;
 mod clock;
@@ -13,7 +15,9 @@ mod create;
 pub mod doctor;
 mod engine;
 mod error;
+pub mod events;
 mod exec;
+pub mod health;
 pub mod id;
 pub mod image;
 mod images;
@@ -25,6 +29,7 @@ mod life;
 mod listing;
 mod live;
 pub mod lock;
+pub mod logs;
 pub mod name;
 pub mod parse;
 mod paths;
@@ -33,11 +38,13 @@ mod recipe;
 mod reclaim;
 mod remove;
 pub mod request;
+mod rotated;
 mod settings;
 mod spawn;
 pub mod spec;
 mod start;
 pub mod state;
+pub mod top;
 mod usage;
 mod volumes;
 

@@ -2,6 +2,7 @@
 
 use sandbox_shim::wire::{Exit, Request};
 
+use crate::announce;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::lock;
@@ -32,7 +33,13 @@ impl Engine {
             Err(Error::NotRunning(_)) => return Ok(()),
             Err(e) => return Err(e),
         }
+        announce::container(&self.paths, container, "stop", &[]);
         self.settle(container)
+    }
+
+    /// Tells that a container was stopped and started anew.
+    pub fn restarted(&self, container: &Container) {
+        announce::container(&self.paths, container, "restart", &[]);
     }
 
     /// Waits until a container that has ended is cleaned up after, and its end is in its row.
@@ -82,7 +89,10 @@ impl Engine {
         if new == container.name {
             return Err(Error::invalid("Renaming a container with the same name as its current name"));
         }
-        containers::rename(&self.connection, &container.id, new)
+        containers::rename(&self.connection, &container.id, new)?;
+        let renamed = Container { name: new.to_owned(), ..container.clone() };
+        announce::container(&self.paths, &renamed, "rename", &[("oldName", &format!("/{}", container.name))]);
+        Ok(())
     }
 
     /// Removes a container; with `force` also one that runs.
@@ -115,7 +125,7 @@ impl Engine {
         if !volumes {
             crate::state::volumes::keep(&self.connection, &container.id)?;
         }
-        reclaim::remove_for_good(&self.connection, &self.paths, &container.id)
+        reclaim::remove_for_good(&self.connection, &self.paths, container)
     }
 
     /// Waits until a container does not run and gives its exit code.

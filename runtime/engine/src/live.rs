@@ -68,6 +68,12 @@ impl View {
         }
     }
 
+    /// Docker's word for what its health checks say.
+    pub fn health(&self) -> &'static str {
+        let health = self.status.as_ref().and_then(|status| status.health.as_ref());
+        health.map_or(NO_HEALTH_CHECK, |health| health.verdict.as_str())
+    }
+
     pub(crate) fn last_exit(&self) -> Option<&Exit> {
         self.status.as_ref().and_then(|status| status.exit.as_ref())
     }
@@ -129,17 +135,16 @@ impl Engine {
         answer.ok_or_else(|| Error::NotRunning(container.id.clone()))
     }
 
-    /// The same for answers that should come soon.
-    pub(crate) fn ask_within(
+    /// A question whose answers should come soon.
+    pub(crate) fn asked_within(
         &self,
         container: &Container,
         request: &Request,
         patience: Duration,
-    ) -> Result<Notice> {
+    ) -> Result<Conversation> {
         let stream = self.connect(container)?;
         stream.set_read_timeout(Some(patience)).map_err(Error::system("set a time-out"))?;
-        let answer = conversation(stream, request)?.next()?;
-        answer.ok_or_else(|| Error::NotRunning(container.id.clone()))
+        conversation(stream, request)
     }
 
     /// The same for what is done or not.
@@ -182,14 +187,14 @@ fn conversation(stream: UnixStream, request: &Request) -> Result<Conversation> {
 }
 
 /// A question and what comes of it.
-struct Conversation {
+pub(crate) struct Conversation {
     _sender: client::Sender,
     receiver: client::Receiver,
 }
 
 impl Conversation {
     /// The next notice; a failure is an error.
-    fn next(&mut self) -> Result<Option<Notice>> {
+    pub(crate) fn next(&mut self) -> Result<Option<Notice>> {
         loop {
             match self.receiver.receive() {
                 Ok(Some(Event::Notice(Notice::Failed { message, .. }))) => {

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use sandbox_shim::plan::Restart;
 use serde::{Deserialize, Serialize};
 
+use crate::health::Wish;
 use crate::isolation::Isolation;
 use crate::parse::device::Device;
 use crate::parse::mount::Mount;
@@ -44,10 +45,22 @@ pub struct Request {
     pub shm_size: Option<i64>,
     pub sysctls: BTreeMap<String, String>,
     pub restart: Restart,
+    pub log: Log,
+    /// None: as the image has it.
+    pub health: Option<Wish>,
     /// `--timeout`: seconds after which the container is killed.
     pub timeout: Option<u32>,
     pub annotations: BTreeMap<String, String>,
     pub vm: Vm,
+}
+
+/// `--log-driver` and `--log-opt`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Log {
+    /// None: the default.
+    pub driver: Option<String>,
+    pub options: BTreeMap<String, String>,
 }
 
 /// The process, as far as it was said; the image fills in the rest.

@@ -9,6 +9,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use sandbox_shim::log::DEFAULT_DRIVER;
 use serde::Deserialize;
 
 use crate::config;
@@ -24,8 +25,6 @@ pub(crate) const LEAST_VM_MEMORY_MIB: u64 = 48;
 /// The guest is killed and reported when its agent does not answer by then. A guest needs a tenth of a second, on an
 /// emulated machine some seconds.
 const BOOT_DEADLINE: Duration = Duration::from_secs(30);
-const LOG_DRIVER: &str = "json-file";
-const LOG_DRIVERS: [&str; 5] = ["json-file", "local", "none", "journald", "syslog"];
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -189,16 +188,11 @@ impl Settings {
             None,
             ("SANDBOX_LOG_DRIVER", |text| utf8(&text)),
             engine.log_driver,
-            LOG_DRIVER.to_owned(),
+            DEFAULT_DRIVER.to_owned(),
         )?;
-        if !LOG_DRIVERS.contains(&driver.value.as_str()) {
-            return Err(Error::invalid(format!(
-                "{}: no log driver \"{}\"; use one of {}",
-                driver.origin,
-                driver.value,
-                LOG_DRIVERS.join(", ")
-            )));
-        }
+        let log_opts = sources.file_or(engine.log_opts, BTreeMap::new());
+        sandbox_shim::log::validate(&driver.value, &log_opts.value)
+            .map_err(|why| Error::invalid(format!("{}: {why}", driver.origin)))?;
         let defaults = VmSettings::default();
         Ok(Settings {
             root: path(flags.root, "--root", "SANDBOX_ROOT", engine.root, DEFAULT_ROOT)?,
@@ -216,7 +210,7 @@ impl Settings {
                 Isolation::default(),
             )?,
             log_driver: driver,
-            log_opts: sources.file_or(engine.log_opts, BTreeMap::new()),
+            log_opts,
             vm: VmSettings {
                 memory_mib: sources.choose(
                     None,
@@ -377,7 +371,7 @@ mod tests {
         for (file, parts) in [
             ("[engine]\nrot = \"/x\"\n", ["line 2, column 1", "rot"]),
             ("[engine]\nisolation = \"hyperv\"\n", ["line 2, column 13", "invalid isolation 'hyperv'"]),
-            ("[engine]\nlog-driver = \"splunk\"\n", ["config.toml", "no log driver \"splunk\""]),
+            ("[engine]\nlog-driver = \"splunk\"\n", ["config.toml", "no log driver named 'splunk'"]),
             ("[vm]\nmemory = \"much\"\n", ["line 2, column 10", "invalid size: 'much'"]),
             ("[vm]\ncpus = 0\n", ["line 2, column 8", "1 to 255 CPUs"]),
             ("[vm]\nboot-deadline = 0\n", ["line 2", "between 0.001 seconds and a day"]),

@@ -28,8 +28,14 @@ const ABOVE: RawFd = 10;
 /// Environment variables that the supervisor may see: ours and Rust's. What it runs gets none of them.
 const PASSED: [&str; 2] = ["SANDBOX_", "RUST_"];
 
-/// Spawns `program --plan PLAN` and gives our end of the connection and its process id.
-pub(crate) fn supervisor(program: &Path, plan: &Path, lock: &Lock) -> Result<(UnixStream, Pid)> {
+/// Spawns `program --plan PLAN` and gives our end of the connection and its process id. With `log`, it complains there
+/// and not where we do: whoever waits for the end of our output must not wait for the container's.
+pub(crate) fn supervisor(
+    program: &Path,
+    plan: &Path,
+    lock: &Lock,
+    log: Option<&Path>,
+) -> Result<(UnixStream, Pid)> {
     let (ours, theirs) = UnixStream::pair().map_err(Error::system("make a socket pair"))?;
     let above = |fd: &dyn std::os::fd::AsFd| -> Result<OwnedFd> {
         fcntl_dupfd_cloexec(fd.as_fd(), ABOVE).map_err(Error::system("duplicate a descriptor"))
@@ -45,6 +51,12 @@ pub(crate) fn supervisor(program: &Path, plan: &Path, lock: &Lock) -> Result<(Un
     actions
         .add_open(1, "/dev/null", nix::fcntl::OFlag::O_WRONLY, nix::sys::stat::Mode::empty())
         .map_err(failed)?;
+    if let Some(log) = log {
+        use nix::fcntl::OFlag;
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_APPEND | OFlag::O_NOFOLLOW;
+        let mode = nix::sys::stat::Mode::S_IRUSR | nix::sys::stat::Mode::S_IWUSR;
+        actions.add_open(2, log, flags, mode).map_err(failed)?;
+    }
     actions.add_dup2(connection.as_raw_fd(), CONNECTION).map_err(failed)?;
     actions.add_dup2(lock.as_raw_fd(), LOCK).map_err(failed)?;
 
@@ -112,7 +124,7 @@ mod tests {
         // A number of its own: other tests of this process open and close low ones meanwhile.
         let stray = rustix::io::fcntl_dupfd_cloexec(&stray, 500).unwrap();
         rustix::io::fcntl_setfd(&stray, rustix::io::FdFlags::empty()).unwrap();
-        let (mut connection, pid) = supervisor(&script, Path::new("/the/plan"), &lock).unwrap();
+        let (mut connection, pid) = supervisor(&script, Path::new("/the/plan"), &lock, None).unwrap();
         let mut text = String::new();
         connection.read_to_string(&mut text).unwrap();
         nix::sys::wait::waitpid(pid, None).unwrap();
@@ -126,10 +138,27 @@ mod tests {
     }
 
     #[test]
+    fn with_a_log_our_own_error_output_is_not_held_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let script = dir.path().join("shim");
+        std::fs::write(&script, "#!/bin/sh\necho complaint >&2\nreadlink /proc/$$/fd/2 >&3\n").unwrap();
+        std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+        let lock = crate::lock::create(dir.path()).unwrap();
+        let log = dir.path().join("log");
+        let (mut connection, pid) = supervisor(&script, Path::new("/p"), &lock, Some(&log)).unwrap();
+        let mut text = String::new();
+        connection.read_to_string(&mut text).unwrap();
+        nix::sys::wait::waitpid(pid, None).unwrap();
+        assert_eq!(Path::new(text.trim()), log);
+        assert_eq!(std::fs::read_to_string(&log).unwrap(), "complaint\n");
+    }
+
+    #[test]
     fn a_missing_program_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let lock = crate::lock::create(dir.path()).unwrap();
-        let error = supervisor(Path::new("/no/such/shim"), Path::new("/p"), &lock).unwrap_err().to_string();
+        let error =
+            supervisor(Path::new("/no/such/shim"), Path::new("/p"), &lock, None).unwrap_err().to_string();
         assert!(error.starts_with("start the supervisor /no/such/shim: "), "{error}");
     }
 }

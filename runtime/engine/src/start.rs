@@ -22,6 +22,9 @@ use crate::reclaim;
 use crate::spawn;
 use crate::state::containers::{self, Container, End, State};
 
+/// What a supervisor without a command complains of, in the container's directory; begun anew with each start.
+const LOG: &str = "supervisor.log";
+
 /// How a container is started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Manner {
@@ -124,13 +127,19 @@ impl Engine {
     /// Starts the supervisor. The connection is the front end's to speak [`sandbox_shim::wire`] on.
     pub fn start(&self, made: Made, manner: Manner) -> Result<(Running, UnixStream)> {
         let Made { container, lock, mut plan, new } = made;
+        plan.log.subject.name.clone_from(&container.name);
         (plan.tied, plan.primary_stdin) = (manner.tied, manner.stdin);
+        if !manner.tied {
+            plan.isolation.unwatched();
+        }
         (plan.rows, plan.cols) = (manner.size.rows, manner.size.cols);
         let spawned = (|| {
             private_dir(&plan.run_dir)?;
             let path = plan.run_dir.join(PLAN_FILE);
             write_json(&path, &plan)?;
-            spawn::supervisor(&self.installation.shim()?, &path, &lock)
+            let log = plan.container_dir.join(LOG);
+            let log = (!manner.tied).then_some(log.as_path());
+            spawn::supervisor(&self.installation.shim()?, &path, &lock, log)
         })();
         match spawned {
             Ok((connection, supervisor)) => Ok((Running { container, lock, supervisor }, connection)),

@@ -36,6 +36,7 @@ mod url;
 pub use client::Client;
 pub use config::{CONFIG_FILE, ConfigError, Insecure, Mirror, RegistriesConfig, Retries, Timeouts};
 pub use credentials::{Credentials, CredentialsError};
+pub use dns::lookup;
 pub use login::{Login, LoginError, Logout};
 pub use repository::{Access, ManifestHead, Repository};
 pub use search::{Found, SEARCH_LIMIT};

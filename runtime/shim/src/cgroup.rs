@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use oci_spec::runtime::LinuxResources;
-use sandbox_container::{Cgroup, Error};
+use sandbox_container::{Cgroup, Error, Stats};
 
 /// Makes the cgroup of a microVM's monitor with its limits.
 ///
@@ -16,6 +16,19 @@ pub(crate) fn make(path: &Path, limits: Option<&LinuxResources>) -> Result<(), E
         // The limits are what the user needs to hear about.
         let _ = cgroup.remove();
     })
+}
+
+/// Changes limits of one that is there.
+///
+/// # Errors
+/// What was tried and why it failed.
+pub(crate) fn update(path: &Path, limits: &LinuxResources) -> Result<(), Error> {
+    Cgroup::open(path)?.apply(limits)
+}
+
+/// Its figures; none without it.
+pub(crate) fn stats(path: &Path) -> Option<Stats> {
+    Cgroup::open(path).ok().map(|cgroup| cgroup.stats())
 }
 
 /// Kills what is in it and removes it, whoever's it was; one that is not there is removed already.

@@ -4,11 +4,13 @@
 //! of them ([`client`]), and the [`supervisor`] itself, which knows containers through the trait
 //! [`isolation::Isolation`] only.
 
+pub mod calendar;
 mod cgroup;
 pub mod client;
-pub mod figures;
+pub mod events;
 pub mod frame;
 pub mod isolation;
+pub mod log;
 pub mod plan;
 pub mod program;
 pub mod rootfs;

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use oci_spec::runtime::Spec;
 use serde::{Deserialize, Serialize};
 
+use crate::log::LogPlan;
+
 /// One start of one container.
 #[expect(clippy::struct_excessive_bools, reason = "independent settings of one container")]
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -57,6 +59,15 @@ pub struct Plan {
     /// What happens after the container's end.
     #[serde(default)]
     pub restart: Restart,
+    /// What becomes of its output besides.
+    #[serde(default)]
+    pub log: LogPlan,
+    /// Whose events are told in the journal of this run directory's root; None: they are not.
+    #[serde(default)]
+    pub events: Option<PathBuf>,
+    /// How its health is looked after.
+    #[serde(default)]
+    pub health: Option<Health>,
     /// `--timeout`: seconds after which the container is killed.
     #[serde(default)]
     pub timeout_s: Option<u32>,
@@ -84,6 +95,23 @@ fn sigterm() -> i32 {
     libc::SIGTERM
 }
 
+/// A health check: a command that is run in the container now and then. Times are nanoseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// Between the end of one and the start of the next.
+    pub interval_ns: u64,
+    /// One that takes longer has failed.
+    pub timeout_ns: u64,
+    /// Failures in the first time after the start do not count...
+    pub start_period_ns: u64,
+    /// ...in which they are so far apart.
+    pub start_interval_ns: u64,
+    /// So many failures in a row make it unhealthy.
+    pub retries: u32,
+}
+
 /// The overlay mount.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Rootfs {
@@ -102,6 +130,17 @@ pub struct Rootfs {
 pub enum IsolationPlan {
     Process,
     Vm(VmPlan),
+}
+
+impl IsolationPlan {
+    /// For a container that nobody watches: nothing shows a console, and a guest that writes to one for ever would fill
+    /// the disk.
+    pub fn unwatched(&mut self) {
+        match self {
+            Self::Process => {}
+            Self::Vm(vm) => vm.serial = false,
+        }
+    }
 }
 
 /// What the microVM needs beyond the container.

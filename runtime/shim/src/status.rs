@@ -32,6 +32,48 @@ pub enum Phase {
     Exited,
 }
 
+/// Docker's words for what health checks found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It has not been healthy yet, and nothing says that it will not be.
+    #[default]
+    Starting,
+    Healthy,
+    Unhealthy,
+}
+
+impl Verdict {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Verdict::Starting => "starting",
+            Verdict::Healthy => "healthy",
+            Verdict::Unhealthy => "unhealthy",
+        }
+    }
+}
+
+/// The state of the health checks, with the last of them, oldest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Health {
+    pub verdict: Verdict,
+    /// Failures in a row.
+    pub failing_streak: u32,
+    pub log: Vec<Probe>,
+}
+
+/// One health check. Times are nanoseconds since the epoch.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    pub start_ns: i64,
+    pub end_ns: i64,
+    /// 0: healthy; -1: it could not be run, or took too long.
+    pub exit_code: i32,
+    /// The beginning of what it said.
+    pub output: String,
+}
+
 /// See the module. Times are nanoseconds since the epoch.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -49,6 +91,8 @@ pub struct Status {
     pub restarts: u32,
     /// Somebody stopped it: the restart policy does not apply.
     pub stopped: bool,
+    /// What its health checks found; None without them.
+    pub health: Option<Health>,
     /// It was stopped to be started anew: `--rm` does not apply to this end.
     pub keep: bool,
 }

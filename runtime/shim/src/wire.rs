@@ -9,10 +9,11 @@
 //! back. [`crate::client`] does that; a client that does not is disconnected.
 
 use oci_spec::runtime as oci;
+use sandbox_container::Processes;
 use serde::{Deserialize, Serialize};
 
-use crate::figures::{Processes, Usage};
-use crate::plan::{IsolationPlan, Restart};
+use crate::isolation::{Figures, Update};
+use crate::plan::Restart;
 
 /// Largest payload, bytes.
 pub const MAX_FRAME: usize = 1 << 20;
@@ -59,28 +60,20 @@ pub enum Request {
     },
     /// First: send a signal to the container's init; one that asks it to end keeps it from being restarted.
     Kill { signal: i32 },
-    /// First: what it uses.
-    Stats,
-    /// First: its processes.
-    Processes,
-    /// First: freeze all its processes.
+    /// First: stop every process where it is.
     Pause,
     /// First: let them go on.
     Resume,
-    /// First: other limits, another restart policy.
+    /// First: change its limits.
     Update(Box<Update>),
+    /// First: what happens after its end from now on.
+    Policy { restart: Restart },
+    /// First: list its processes. Answered with any number of [`Notice::Processes`] and [`Notice::Done`].
+    Processes,
+    /// First: what it uses.
+    Stats,
     /// First: answered with [`Notice::Exited`] when it ends the next time.
     Wait,
-}
-
-/// What a container is to have from now on: all of it, not only what changes.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Update {
-    /// Of its own cgroup, where its kernel is.
-    pub resources: oci::LinuxResources,
-    /// What is around it: the size of its machine, the limits of its monitor.
-    pub isolation: IsolationPlan,
-    pub restart: Restart,
 }
 
 /// Which streams.
@@ -130,9 +123,9 @@ pub enum Notice {
     /// What was asked for is not done.
     Failed { message: String, exit_code: u8 },
     /// The answer to [`Request::Stats`].
-    Stats(Box<Usage>),
-    /// The answer to [`Request::Processes`].
-    Processes(Box<Processes>),
+    Stats(Box<Figures>),
+    /// Some of the processes.
+    Processes(Processes),
 }
 
 /// How a process ended.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use oci_spec::runtime::{Mount, MountBuilder};
 
 use sandbox_shim::plan::IsolationPlan;
-use sandbox_shim::wire::{Exit, Request};
+use sandbox_shim::wire::Request;
 use support::{Outcome, Shim, run};
 
 #[test]
@@ -46,8 +46,8 @@ fn output_and_error_are_kept_apart_and_status_is_written() {
     let mut shim = Shim::start(&["sh", "-c", "echo out; echo err >&2; exit 3"], |_| {});
     let mut outcome = Outcome::default();
     shim.receive(&mut outcome, |outcome| outcome.exit.is_some());
-    let status = std::fs::read(shim.plan.container_dir.join("status.json")).unwrap();
-    assert_eq!(serde_json::from_slice::<Exit>(&status).unwrap().code, 3);
+    let status = sandbox_shim::status::read(&shim.plan.container_dir).unwrap().unwrap();
+    assert_eq!(status.exit.unwrap().code, 3);
     assert_eq!((outcome.text().as_str(), outcome.stderr.as_slice()), ("out\n", b"err\n".as_slice()));
     let (up, ready) = match shim.plan.isolation {
         IsolationPlan::Process => ("init_cloned", "pivoted"),

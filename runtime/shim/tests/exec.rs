@@ -11,7 +11,7 @@ use std::rc::Rc;
 use oci_spec::runtime as oci;
 use sandbox_shim::isolation::process::ProcessIsolation;
 use sandbox_shim::isolation::vm::{self, VmIsolation};
-use sandbox_shim::isolation::{Exec, Isolation, Process, Running, Start, Stdio};
+use sandbox_shim::isolation::{Exec, Isolation, Process, Running, Start, Stdio, Update};
 use sandbox_shim::plan::IsolationPlan;
 use sandbox_shim::rootfs;
 use sandbox_shim::stamps::Stamps;
@@ -42,6 +42,7 @@ async fn outcome(process: Process, input: &[u8]) -> (String, String, u8) {
 
 /// What holds for processes in any container.
 async fn processes_join_a_container_and_end_apart_from_it<I: Isolation>(isolation: I, start: Start<'_>) {
+    let (vm, cgroup) = (matches!(start.plan.isolation, IsolationPlan::Vm(_)), start.plan.cgroup.clone());
     let (container, init) = isolation.start(start).await.unwrap();
 
     let pipes = Stdio { terminal: None, stdin: true };
@@ -76,10 +77,88 @@ async fn processes_join_a_container_and_end_apart_from_it<I: Isolation>(isolatio
     let missing = container.exec(exec("m", &["/nope"], pipes)).await.unwrap_err();
     assert_eq!(missing.exit_code, 127, "{missing}");
     let stats = container.stats().await.unwrap();
-    assert!(stats.cpu_usage_usec.is_some_and(|time| time > 0), "{stats:?}");
+    assert!(stats.container.stats.cpu_usage_usec.is_some_and(|time| time > 0), "{stats:?}");
+
+    paused_and_limited(&container).await;
+    if vm {
+        memory_goes_back_to_the_host(&container, cgroup).await;
+    }
 
     assert_eq!(outcome(init, b"").await.2, 9);
     container.stop(true).await.unwrap();
+}
+
+/// What holds for a container that is paused, looked at and given other limits.
+async fn paused_and_limited(container: &impl Running) {
+    let ticks = "trap 'exit 7' TERM; while :; do echo x; sleep 0.01; done";
+    let mut ticker = container.exec(exec("p", &["sh", "-c", ticks], Stdio::default())).await.unwrap();
+    ticker.streams.output.read_exact(&mut [0; 2]).await.unwrap();
+    let listed = container.processes().await.unwrap();
+    let shell = listed.list.iter().find(|process| process.args.ends_with(ticks)).unwrap();
+    assert_eq!((shell.uid, shell.gid, shell.comm.as_str()), (33, 34, "sh"), "{shell:?}");
+    assert!(listed.list.iter().any(|process| process.args.contains("exit 9") && process.uid == 0));
+    assert!(!listed.more && listed.memory_total > shell.rss_bytes && shell.rss_bytes > 0);
+
+    assert!(container.resume().await.unwrap_err().message.ends_with("is not paused"));
+    container.pause().await.unwrap();
+    assert!(container.pause().await.unwrap_err().message.ends_with("is already paused"));
+    let refused = container.exec(exec("q", &["true"], Stdio::default())).await.unwrap_err();
+    assert!(refused.message.ends_with("is paused, unpause the container before exec"), "{refused}");
+    // What was on its way comes, and then nothing.
+    let mut output = [0; 4096];
+    let quiet = std::time::Duration::from_secs(1);
+    while tokio::time::timeout(quiet, ticker.streams.output.read(&mut output)).await.is_ok() {}
+    container.signal("p", libc::SIGTERM).await.unwrap();
+    assert!(!container.processes().await.unwrap().list.is_empty());
+    assert!(container.stats().await.unwrap().container.online_cpus.is_some());
+    assert!(
+        tokio::time::timeout(quiet, &mut ticker.exited).await.is_err(),
+        "a signal does not end the pause"
+    );
+    container.resume().await.unwrap();
+    assert_eq!(ticker.exited.await.unwrap().code, 7);
+
+    let mut limits = oci::LinuxResources::default();
+    limits.set_pids(Some(oci::LinuxPidsBuilder::default().limit(100).build().unwrap()));
+    let update = Update { container: limits, ..Update::default() };
+    match container.update(&update).await {
+        Ok(()) => {
+            assert_eq!(container.stats().await.unwrap().container.stats.pids_limit, Some(100));
+        }
+        // Not every host has the controller in its cgroup v2 tree; every guest does.
+        Err(failure) => assert!(failure.message.contains("\"pids\" is not available"), "{failure}"),
+    }
+}
+
+/// What holds for a microVM of 256 MiB.
+async fn memory_goes_back_to_the_host(container: &impl Running, cgroup: Option<std::path::PathBuf>) {
+    let update = |memory_mib| {
+        let mut monitor = oci::LinuxResources::default();
+        let limit =
+            oci::LinuxMemoryBuilder::default().limit((memory_mib as i64 + 128) << 20).build().unwrap();
+        monitor.set_memory(Some(limit));
+        Update { monitor: Some(monitor), memory_mib: Some(memory_mib), ..Update::default() }
+    };
+    let refused = container.update(&update(1000)).await.unwrap_err();
+    assert!(refused.message.contains("booted with 256 MiB"), "{refused}");
+    let limit = cgroup.map(|cgroup| cgroup.join("memory.max")).filter(|file| file.exists());
+    let Some(limit) = limit else { return };
+    for memory_mib in [150, 256, 200] {
+        container.update(&update(memory_mib)).await.unwrap();
+        // Less comes when the guest has given what it had.
+        let expected = format!("{}\n", (memory_mib + 128) << 20);
+        let follows = async {
+            while std::fs::read_to_string(&limit).unwrap() != expected {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_mins(1), follows).await.unwrap();
+    }
+    let host = container.stats().await.unwrap().host.unwrap();
+    assert!(
+        host.memory_current.is_some_and(|bytes| bytes < 328 << 20) && host.cpu_usage_usec > Some(0),
+        "{host:?}"
+    );
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod basics;
 mod crash;
 mod failures;
 mod images;
+mod lifecycle;
 mod limits;
 mod parity;
 mod pull;

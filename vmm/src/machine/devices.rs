@@ -20,7 +20,7 @@ use crate::legacy::i8042::{self, I8042};
 use crate::legacy::serial::SerialPort;
 use crate::legacy::{SERIAL_PORT, SERIAL_PORTS};
 use crate::vcpu::Buses;
-use crate::virtio::balloon::Balloon;
+use crate::virtio::balloon::{Balloon, BalloonHandle};
 use crate::virtio::block::{Block, BlockError};
 use crate::virtio::fs::{Fs, FsError, ShareError, ShareRoot, open_proc_self_fd};
 use crate::virtio::mmio::{MmioTransport, QUEUE_NOTIFY};
@@ -76,8 +76,9 @@ impl Prepared {
     }
 
     /// Makes the devices, in the order of their MMIO windows; paths in `config` are those inside the jail by now.
-    fn build(self, config: &VmConfig) -> Result<Vec<NamedDevice>, Error> {
+    fn build(self, config: &VmConfig) -> Result<(Vec<NamedDevice>, Option<BalloonHandle>), Error> {
         let mut devices: Vec<NamedDevice> = Vec::new();
+        let mut balloon = None;
         for (fs, proc_self_fd) in config.fs.iter().zip(self.shares) {
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
             let root = rustix::fs::open(&fs.path, flags, Mode::empty())
@@ -101,10 +102,12 @@ impl Prepared {
             devices.push(("rng", Box::new(Rng::new())));
         }
         if config.balloon {
-            devices.push(("balloon", Box::new(Balloon::new())));
+            let device = Balloon::new();
+            balloon = Some(device.handle());
+            devices.push(("balloon", Box::new(device)));
         }
         let (asked, max) = (devices.len(), layout::DEVICE_IRQS.len());
-        if asked > max { Err(Error::TooMany { asked, max }) } else { Ok(devices) }
+        if asked > max { Err(Error::TooMany { asked, max }) } else { Ok((devices, balloon)) }
     }
 }
 
@@ -135,6 +138,12 @@ pub(super) fn add_legacy(buses: &mut Buses, vm: &VmFd, serial: bool, ring: &Arc<
     Ok(())
 }
 
+/// The devices of a machine that is built.
+pub(super) struct Connected {
+    pub(super) transports: Vec<Arc<MmioTransport>>,
+    pub(super) balloon: Option<BalloonHandle>,
+}
+
 /// One MMIO window, interrupt line and set of ioeventfds per device.
 pub(super) fn add_virtio(
     buses: &mut Buses,
@@ -143,17 +152,16 @@ pub(super) fn add_virtio(
     config: &VmConfig,
     prepared: Prepared,
     worker: &Worker,
-) -> Result<Vec<Arc<MmioTransport>>, Error> {
+) -> Result<Connected, Error> {
+    let (devices, balloon) = prepared.build(config)?;
     let windows = (layout::VIRTIO_MMIO..).step_by(layout::VIRTIO_MMIO_WINDOW as usize);
     let mut transports = Vec::new();
-    for (((name, device), base), irq) in
-        prepared.build(config)?.into_iter().zip(windows).zip(layout::DEVICE_IRQS)
-    {
+    for (((name, device), base), irq) in devices.into_iter().zip(windows).zip(layout::DEVICE_IRQS) {
         let transport = connect(vm, memory, name, device, base, irq, worker)?;
         buses.mmio.add(base, layout::VIRTIO_MMIO_WINDOW, Arc::clone(&transport) as Arc<dyn BusDevice>)?;
         transports.push(transport);
     }
-    Ok(transports)
+    Ok(Connected { transports, balloon })
 }
 
 fn connect(

@@ -19,6 +19,7 @@ use crate::legacy::console::Ring;
 use crate::memory;
 use crate::vcpu::{self, Buses, Request, Shared};
 use crate::virtio::GuestRam;
+use crate::virtio::balloon::BalloonHandle;
 use crate::virtio::mmio::MmioTransport;
 
 pub use open::{Error as OpenError, KvmFiles, Opened};
@@ -46,6 +47,9 @@ pub enum Error {
     Resources(#[from] std::io::Error),
 }
 
+/// The balloon counts in pages of 4 KiB.
+const PAGES_PER_MIB: u64 = 256;
+
 /// Adds what was tried to an error of KVM.
 fn kvm_error(what: &'static str) -> impl Fn(kvm_ioctls::Error) -> Error {
     move |source| Error::Kvm { what, source }
@@ -57,6 +61,8 @@ pub struct Machine {
     shared: Arc<Shared>,
     console: Arc<Ring>,
     transports: Vec<Arc<MmioTransport>>,
+    balloon: Option<BalloonHandle>,
+    memory_mib: u64,
     vcpus: Vec<vcpu::Handle>,
     starter: Option<JoinHandle<()>>,
     /// Keeps guest RAM and the VM alive as long as anything may use them.
@@ -80,7 +86,8 @@ impl Machine {
         let console = Arc::new(Ring::default());
         let mut buses = Buses::default();
         devices::add_legacy(&mut buses, &vm, config.serial, &console)?;
-        let transports = devices::add_virtio(&mut buses, &vm, &memory, config, devices, &worker)?;
+        let devices::Connected { transports, balloon } =
+            devices::add_virtio(&mut buses, &vm, &memory, config, devices, &worker)?;
 
         let irqs = layout::DEVICE_IRQS.get(..transports.len()).unwrap_or_default();
         let line = cmdline::build(config.serial, irqs, &config.cmdline);
@@ -96,12 +103,17 @@ impl Machine {
             registers::setup_boot_cpu(first, &memory, entry)?;
         }
 
-        let shared = Arc::new(Shared::new()?);
+        let shared = Arc::new(Shared::new(fds.len())?);
+        if let Some(balloon) = &balloon {
+            balloon.watch(shared.news().try_clone()?);
+        }
         let buses = Arc::new(buses);
         let mut machine = Self {
             shared,
             console,
             transports,
+            balloon,
+            memory_mib: config.memory_mib,
             vcpus: Vec::with_capacity(fds.len()),
             starter: Some(starter),
             memory,
@@ -119,10 +131,29 @@ impl Machine {
         self.shared.request(Request::Run);
     }
 
-    /// Freezes the vCPUs; each stops at its next exit, which the kick forces.
+    /// Freezes the vCPUs; each stops at its next exit, which the kick forces. [`Machine::news`] tells when all have.
     pub fn pause(&self) {
         self.shared.request(Request::Pause);
         self.kick();
+    }
+
+    /// Whether a pause is in force: no vCPU runs, nor will one before [`Machine::resume`].
+    pub fn is_paused(&self) -> bool {
+        self.shared.is_paused()
+    }
+
+    /// Asks the guest for `mib` MiB of its memory, or to take back what it gave above that.
+    pub fn set_balloon(&self, mib: u64) {
+        if let Some(balloon) = &self.balloon {
+            let pages = mib.min(self.memory_mib) * PAGES_PER_MIB;
+            balloon.set_target(u32::try_from(pages).unwrap_or(u32::MAX));
+        }
+    }
+
+    /// What the balloon shall hold and what the guest says it does, MiB; zeroes without a balloon.
+    pub fn balloon(&self) -> (u64, u64) {
+        let mib = |pages: u32| u64::from(pages) / PAGES_PER_MIB;
+        self.balloon.as_ref().map_or((0, 0), |balloon| (mib(balloon.target()), mib(balloon.actual())))
     }
 
     /// The guest has come to stay: from now on its memory is worth huge pages.
@@ -130,7 +161,8 @@ impl Machine {
         memory::huge_pages::advise(&self.memory);
     }
 
-    /// Readable when [`Machine::exit_reason`] or [`Machine::first_run_ns`] has news.
+    /// Readable when [`Machine::exit_reason`], [`Machine::first_run_ns`], [`Machine::is_paused`] or
+    /// [`Machine::balloon`] has news.
     pub fn news(&self) -> &vmm_sys_util::eventfd::EventFd {
         self.shared.news()
     }

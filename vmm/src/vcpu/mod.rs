@@ -70,8 +70,14 @@ fn run(vcpu: &mut VcpuFd, buses: &Buses, shared: &Shared) {
     let _registration = kick::Registration::new(vcpu);
     loop {
         match shared.wait_until_running() {
-            Request::Stop => return,
-            Request::Run | Request::Pause => {}
+            (Request::Stop, _) => return,
+            (Request::Run | Request::Pause, waited) => {
+                if waited && shared.first_run_ns().is_some() {
+                    // Tells the guest's watchdogs that the time was not spent in a loop. A guest without a KVM clock has
+                    // nowhere to be told.
+                    let _ = vcpu.kvmclock_ctrl();
+                }
+            }
         }
         shared.note_first_run();
         if let Some(reason) = exits::run_until_exit(vcpu, buses) {

@@ -19,46 +19,71 @@ pub enum Request {
 /// Shared by all vCPUs of a machine and its control thread.
 #[derive(Debug)]
 pub struct Shared {
-    request: Mutex<Request>,
+    wish: Mutex<Wish>,
     changed: Condvar,
     reason: Mutex<Option<ExitReason>>,
-    /// Becomes readable at the first `KVM_RUN` and when a vCPU has stopped.
+    /// Becomes readable at the first `KVM_RUN`, when the last vCPU obeys a pause and when a vCPU has stopped.
     news: EventFd,
     first_run: Once,
+    vcpus: usize,
+}
+
+/// What is wanted, and how far it is done.
+#[derive(Debug)]
+struct Wish {
+    request: Request,
+    /// vCPUs that wait for the end of the pause.
+    parked: usize,
 }
 
 impl Shared {
-    /// Begins paused.
+    /// Of a machine with `vcpus` processors; begins paused.
     ///
     /// # Errors
     /// If no eventfd can be made.
-    pub fn new() -> io::Result<Self> {
+    pub fn new(vcpus: usize) -> io::Result<Self> {
         Ok(Self {
-            request: Mutex::new(Request::Pause),
+            wish: Mutex::new(Wish { request: Request::Pause, parked: 0 }),
             changed: Condvar::new(),
             reason: Mutex::new(None),
             news: EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC)?,
             first_run: Once::default(),
+            vcpus,
         })
     }
 
     /// Changes the request; the caller kicks the vCPUs. A stop is final.
     pub fn request(&self, request: Request) {
-        let mut current = self.request.lock().unwrap_or_else(PoisonError::into_inner);
-        if *current != Request::Stop {
-            *current = request;
+        let mut wish = self.wish.lock().unwrap_or_else(PoisonError::into_inner);
+        if wish.request != Request::Stop {
+            wish.request = request;
             self.changed.notify_all();
         }
     }
 
-    /// Blocks while paused.
-    pub(super) fn wait_until_running(&self) -> Request {
-        let guard = self.request.lock().unwrap_or_else(PoisonError::into_inner);
-        let guard = self
-            .changed
-            .wait_while(guard, |request| *request == Request::Pause)
-            .unwrap_or_else(PoisonError::into_inner);
-        *guard
+    /// Whether a pause was asked for and every vCPU obeys it.
+    pub fn is_paused(&self) -> bool {
+        let wish = self.wish.lock().unwrap_or_else(PoisonError::into_inner);
+        wish.request == Request::Pause && wish.parked == self.vcpus
+    }
+
+    /// Blocks while paused; says what is wanted then, and whether it had to wait.
+    pub(super) fn wait_until_running(&self) -> (Request, bool) {
+        let mut wish = self.wish.lock().unwrap_or_else(PoisonError::into_inner);
+        let waits = wish.request == Request::Pause;
+        if waits {
+            wish.parked += 1;
+            // Before the first run nobody has asked.
+            if wish.parked == self.vcpus && self.first_run.get().is_some() {
+                self.notify();
+            }
+            wish = self
+                .changed
+                .wait_while(wish, |wish| wish.request == Request::Pause)
+                .unwrap_or_else(PoisonError::into_inner);
+            wish.parked -= 1;
+        }
+        (wish.request, waits)
     }
 
     /// The first reason counts: what follows is its consequence.

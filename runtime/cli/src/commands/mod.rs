@@ -110,6 +110,7 @@ pub(crate) fn dispatch(cli: Cli, started_ns: u64) -> Result<u8, Failure> {
         Command::Logout(flags) => registry::logout::run(global, &flags),
         Command::Search(flags) => registry::search::run(global, &flags),
         Command::Inspect(flags) => system::inspect::run(global, &flags),
+        Command::System { what: SystemCommand::Boot } => system::boot::run(global),
         Command::System { what: SystemCommand::Check(flags) } => system::check::run(global, &flags),
         Command::System { what: SystemCommand::Df(flags) } => system::df::run(global, &flags),
         Command::Info(flags) | Command::System { what: SystemCommand::Info(flags) } => {
@@ -117,6 +118,10 @@ pub(crate) fn dispatch(cli: Cli, started_ns: u64) -> Result<u8, Failure> {
         }
         Command::System { what: SystemCommand::Prune(flags) } => system::prune::run(global, &flags),
         Command::Version(flags) => system::version::run(&flags),
+        Command::Events(flags) | Command::System { what: SystemCommand::Events(flags) } => {
+            system::events::run(global, &flags)
+        }
+        Command::Logs(flags) => container::logs::run(global, &flags),
         Command::Doctor(flags) => doctor::run(global, &flags),
         Command::Bench { what: BenchCommand::Startup(flags) } => crate::bench::run(global, &flags),
     }
@@ -158,4 +163,23 @@ fn registries(global: &Global) -> sandbox_engine::Result<Registries> {
 
 fn pairs(filters: &[Filter]) -> impl Iterator<Item = (&str, &str)> {
     filters.iter().map(|filter| (filter.key.as_str(), filter.value.as_str()))
+}
+
+/// A time of the command line, in nanoseconds since 1970.
+fn moment(flag: &str, text: Option<&str>) -> Result<Option<i64>, Failure> {
+    let parsed = text.filter(|text| !text.is_empty()).map(|text| {
+        sandbox_engine::parse::timestamp::parse_ns(text, sandbox_engine::realtime_ns())
+            .map_err(|error| Failure::plain(format!("invalid value for {flag:?}: {error}")))
+    });
+    parsed.transpose()
+}
+
+/// The end of a command that wrote to its streams; a reader that has seen enough is no error.
+fn show(written: std::io::Result<()>) -> Result<u8, Failure> {
+    match written {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::plain(format!("write to standard output: {error}")))
+        }
+        _ => Ok(0),
+    }
 }

@@ -2,7 +2,9 @@
 
 pub(crate) mod container;
 pub(crate) mod containers;
+pub(crate) mod events;
 pub(crate) mod image;
+pub(crate) mod logs;
 pub(crate) mod registry;
 pub(crate) mod run;
 pub(crate) mod system;
@@ -186,6 +188,12 @@ pub(crate) enum Command {
     /// Return low-level information on objects
     #[command(override_usage = "sandbox inspect [OPTIONS] NAME|ID [NAME|ID...]", help_template = TEMPLATE, args_override_self = true)]
     Inspect(system::InspectFlags),
+    /// Get real time events from the server
+    #[command(override_usage = "sandbox events [OPTIONS]", help_template = TEMPLATE, args_override_self = true)]
+    Events(events::EventsFlags),
+    /// Fetch the logs of a container
+    #[command(override_usage = "sandbox logs [OPTIONS] CONTAINER", help_template = TEMPLATE, args_override_self = true)]
+    Logs(logs::LogsFlags),
     /// Load images from an archive, a directory or standard input
     #[command(override_usage = "sandbox load [OPTIONS]", help_template = TEMPLATE, args_override_self = true)]
     Load(image::LoadFlags),

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use sandbox_engine::health::Wish;
 use sandbox_engine::parse::{
     device::Device, environment, mount::Mount, security, security::Security, ulimit::Ulimit, volume,
 };
-use sandbox_engine::request::{Limits, Network, Privileges, Process, Request, Vm};
+use sandbox_engine::request::{Limits, Log, Network, Privileges, Process, Request, Vm};
 use sandbox_engine::{Isolation, Settings};
 use sandbox_image::Platform;
 use sandbox_shim::plan::Restart;
@@ -16,7 +17,9 @@ use super::value::{self, Pull, StreamName};
 use crate::failure::Failure;
 use crate::relay::detach::DetachKeys;
 
+// What `run` has besides; a doc comment would become its help text.
 #[derive(Debug, Args)]
+#[command(next_display_order = None)]
 pub(crate) struct RunFlags {
     #[command(flatten)]
     pub(crate) create: CreateFlags,
@@ -82,6 +85,8 @@ pub(crate) struct CreateFlags {
     /// Add additional groups to join
     #[arg(long, value_name = "list")]
     pub(crate) group_add: Vec<String>,
+    #[command(flatten)]
+    pub(crate) health: HealthFlags,
     /// Container host name
     #[arg(short = 'h', long, value_name = "string")]
     pub(crate) hostname: Option<String>,
@@ -106,6 +111,12 @@ pub(crate) struct CreateFlags {
     /// Show the guest kernel's console on STDERR (--isolation=vm)
     #[arg(long, alias = "serial", num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = value::boolean, hide_default_value = true, hide_possible_values = true)]
     pub(crate) boot_log: bool,
+    /// Logging driver for the container
+    #[arg(long, value_name = "string")]
+    pub(crate) log_driver: Option<String>,
+    /// Log driver options
+    #[arg(long, value_name = "list", value_parser = value::log_option)]
+    pub(crate) log_opt: Vec<(String, String)>,
     /// Memory limit
     #[arg(short, long, value_name = "bytes", value_parser = value::bytes, allow_negative_numbers = true)]
     pub(crate) memory: Option<i64>,
@@ -195,6 +206,56 @@ pub(crate) struct CreateFlags {
     pub(crate) image_and_command: Vec<String>,
 }
 
+// `--health-*`; a doc comment would become the command's help text.
+#[derive(Debug, Args)]
+pub(crate) struct HealthFlags {
+    /// Command to run to check health
+    #[arg(long, value_name = "string")]
+    pub(crate) health_cmd: Option<String>,
+    /// Time between running the check (ms|s|m|h) (default 0s)
+    #[arg(long, value_name = "duration", value_parser = value::duration)]
+    pub(crate) health_interval: Option<u64>,
+    /// Consecutive failures needed to report unhealthy
+    #[arg(long, value_name = "int")]
+    pub(crate) health_retries: Option<u32>,
+    /// Time between running the check during the start period (ms|s|m|h) (default 0s)
+    #[arg(long, value_name = "duration", value_parser = value::duration)]
+    pub(crate) health_start_interval: Option<u64>,
+    /// Start period for the container to initialize before starting health-retries countdown (ms|s|m|h) (default 0s)
+    #[arg(long, value_name = "duration", value_parser = value::duration)]
+    pub(crate) health_start_period: Option<u64>,
+    /// Maximum time to allow one check to run (ms|s|m|h) (default 0s)
+    #[arg(long, value_name = "duration", value_parser = value::duration)]
+    pub(crate) health_timeout: Option<u64>,
+    /// Disable any container-specified HEALTHCHECK
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = value::boolean, hide_default_value = true, hide_possible_values = true)]
+    pub(crate) no_healthcheck: bool,
+}
+
+impl HealthFlags {
+    fn wish(&self) -> Result<Option<Wish>, Failure> {
+        let wish = Wish {
+            test: self
+                .health_cmd
+                .iter()
+                .filter(|text| !text.is_empty())
+                .flat_map(|text| ["CMD-SHELL".to_owned(), text.clone()])
+                .collect(),
+            interval: self.health_interval.unwrap_or(0),
+            timeout: self.health_timeout.unwrap_or(0),
+            start_period: self.health_start_period.unwrap_or(0),
+            start_interval: self.health_start_interval.unwrap_or(0),
+            retries: self.health_retries.unwrap_or(0),
+        };
+        match (self.no_healthcheck, wish == Wish::default()) {
+            (true, false) => Err(Failure::run("--no-healthcheck conflicts with --health-* options")),
+            (true, true) => Ok(Some(Wish { test: vec!["NONE".to_owned()], ..Wish::default() })),
+            (false, true) => Ok(None),
+            (false, false) => Ok(Some(wish)),
+        }
+    }
+}
+
 impl CreateFlags {
     /// The streams that a command which waits is attached to: all that `-a` names, else all.
     pub(crate) fn attached(&self) -> Attach {
@@ -260,10 +321,24 @@ impl CreateFlags {
             shm_size: self.shm_size,
             sysctls: self.sysctl.iter().cloned().collect(),
             restart: self.restart,
+            health: self.health.wish()?,
+            log: self.log(settings),
             timeout: self.timeout,
             annotations: self.annotation.iter().cloned().collect(),
             vm: Vm { kernel: self.kernel.clone(), boot_log: self.boot_log },
         })
+    }
+
+    /// Options that are set belong to the driver that is set: another one would not know them.
+    fn log(&self, settings: &Settings) -> Log {
+        let driver = self.log_driver.as_ref().unwrap_or(&settings.log_driver.value).clone();
+        let mut options = if driver == settings.log_driver.value {
+            settings.log_opts.value.clone()
+        } else {
+            Default::default()
+        };
+        options.extend(self.log_opt.iter().cloned());
+        Log { driver: Some(driver), options }
     }
 
     fn limits(&self) -> Result<Limits, Failure> {

@@ -8,6 +8,9 @@ use super::{TEMPLATE, value};
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
 pub(crate) enum SystemCommand {
+    /// Start the containers that should run after the host was started
+    #[command(override_usage = "sandbox system boot", help_template = TEMPLATE, args_override_self = true)]
+    Boot,
     /// Look for what is damaged or left over
     #[command(override_usage = "sandbox system check [OPTIONS]", help_template = TEMPLATE, args_override_self = true)]
     Check(CheckFlags),
@@ -20,6 +23,9 @@ pub(crate) enum SystemCommand {
     /// Remove unused data
     #[command(override_usage = "sandbox system prune [OPTIONS]", help_template = TEMPLATE, args_override_self = true)]
     Prune(SystemPruneFlags),
+    /// Get real time events from the server
+    #[command(override_usage = "sandbox system events [OPTIONS]", help_template = TEMPLATE, args_override_self = true)]
+    Events(super::events::EventsFlags),
 }
 
 #[derive(Debug, Args)]

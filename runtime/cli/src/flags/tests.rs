@@ -306,3 +306,25 @@ fn a_request_from_flags() {
     assert_eq!(request.process.stop_signal, Some(2));
     assert_eq!(request.labels["a"], "b");
 }
+
+#[test]
+fn logs_and_events() {
+    match parsed(&["sandbox", "logs", "-ft", "-n", "-1", "--since=10m", "web"]).unwrap().command {
+        Command::Logs(flags) => {
+            assert!(flags.follow && flags.timestamps && !flags.details);
+            assert_eq!((flags.tail.as_str(), flags.since.as_deref()), ("-1", Some("10m")));
+            assert_eq!(flags.container, "web");
+        }
+        other => panic!("{other:?}"),
+    }
+    for line in
+        [&["sandbox", "events", "-f", "type=image"][..], &["sandbox", "system", "events", "-f", "type=image"]]
+    {
+        match parsed(line).unwrap().command {
+            Command::Events(flags) | Command::System { what: system::SystemCommand::Events(flags) } => {
+                assert_eq!((flags.filter[0].key.as_str(), flags.filter[0].value.as_str()), ("type", "image"));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -103,6 +103,16 @@ pub(crate) fn restart(text: &str) -> Result<sandbox_shim::plan::Restart, String>
     sandbox_engine::parse::restart::parse(text)
 }
 
+/// `--log-opt name=value`
+pub(crate) fn log_option(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| format!("invalid logging opt: {text}"))?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+pub(crate) fn duration(text: &str) -> Result<u64, String> {
+    sandbox_engine::parse::duration::parse(text)
+}
+
 pub(crate) fn detach_keys(text: &str) -> Result<DetachKeys, String> {
     text.parse()
 }

@@ -64,7 +64,7 @@ pub(crate) fn row(listed: &Listed, look: Look<'_>) -> Row {
     Row::new([
         ("Command", command(&recipe.arguments, look.whole)),
         ("CreatedAt", duration::utc(container.created_ns / NANOSECONDS)),
-        ("HealthStatus", String::new()),
+        ("HealthStatus", health(view)),
         ("ID", if look.whole { container.id.clone() } else { short(&container.id) }),
         ("Image", look.image.to_owned()),
         ("Isolation", isolation(container.isolation)),
@@ -85,6 +85,11 @@ pub(crate) fn row(listed: &Listed, look: Look<'_>) -> Row {
 
 pub(crate) fn short(id: &str) -> String {
     id.chars().take(12).collect()
+}
+
+/// Nothing without checks.
+fn health(view: &View) -> String {
+    Some(view.health()).filter(|health| *health != "none").unwrap_or_default().to_owned()
 }
 
 fn isolation(isolation: Isolation) -> String {
@@ -119,7 +124,11 @@ pub(crate) fn status(view: &View, now_s: i64) -> String {
     let up = || since(view.started_ns().or(Some(view.container.created_ns)), now_s);
     let (code, ended) = (view.exit_code(), || since(view.finished_ns(), now_s));
     match view.state() {
-        "running" => format!("Up {}", up()),
+        "running" => match view.health() {
+            "none" => format!("Up {}", up()),
+            "starting" => format!("Up {} (health: starting)", up()),
+            health => format!("Up {} ({health})", up()),
+        },
         "paused" => format!("Up {} (Paused)", up()),
         "restarting" => format!("Restarting ({code}) {} ago", ended()),
         "exited" => format!("Exited ({code}) {} ago", ended()),
@@ -137,7 +146,7 @@ fn since(at_ns: Option<i64>, now_s: i64) -> String {
 pub(crate) mod tests {
     use super::*;
     use sandbox_engine::state::containers::{Container, State};
-    use sandbox_shim::status::{Phase, Status};
+    use sandbox_shim::status::{Phase, Status, Verdict};
     use sandbox_shim::wire::Exit;
 
     pub(crate) fn example(state: State) -> View {
@@ -190,6 +199,14 @@ pub(crate) mod tests {
             let view = View { status: Some(word), ..example(State::Running) };
             status(&view, 1_604_902)
         };
+        let verdict = |verdict| {
+            let health = Some(sandbox_shim::status::Health { verdict, ..Default::default() });
+            let word =
+                Status { phase: Phase::Running, started_ns: at(1_604_860), health, ..Status::default() };
+            status(&View { status: Some(word), ..example(State::Running) }, 1_604_902)
+        };
+        assert_eq!(verdict(Verdict::Starting), "Up 42 seconds (health: starting)");
+        assert_eq!(verdict(Verdict::Healthy), "Up 42 seconds (healthy)");
         assert_eq!(of(Phase::Starting), "Created");
         assert_eq!(of(Phase::Running), "Up 42 seconds");
         assert_eq!(of(Phase::Paused), "Up 42 seconds (Paused)");

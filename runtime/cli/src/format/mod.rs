@@ -4,7 +4,6 @@ pub(crate) mod container;
 pub(crate) mod duration;
 pub(crate) mod inspect;
 pub(crate) mod list;
-pub(crate) mod ps;
 pub(crate) mod size;
 pub(crate) mod tab;
 pub(crate) mod table;

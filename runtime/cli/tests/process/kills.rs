@@ -64,6 +64,7 @@ fn both_are_killed() {
     kill(Pid::from_raw(supervisor[0]), Signal::SIGKILL).unwrap();
     kill(pid(&child), Signal::SIGKILL).unwrap();
     child.wait().unwrap();
+    eventually("the supervisor's end", || place.supervisors().is_empty());
     assert!(!place.left().is_empty());
     assert_eq!(place.run(&["run", "--rm", "localhost/busybox", "true"]).status.code(), Some(0));
     assert_eq!(place.left(), Vec::<String>::new());

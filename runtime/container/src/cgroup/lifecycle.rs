@@ -25,9 +25,7 @@ impl Cgroup {
 
     /// Freezes or thaws all processes and waits until it is so.
     pub(crate) fn freeze(&self, frozen: bool) -> Result<(), Error> {
-        let value = if frozen { "1" } else { "0" };
-        self.write("cgroup.freeze", value)
-            .context(|| format!("write {value} to {}/cgroup.freeze", self.path.display()))?;
+        self.write_freeze(frozen)?;
         self.wait_for("frozen", u64::from(frozen))
     }
 

@@ -7,8 +7,10 @@ mod bpf;
 mod controllers;
 mod cpu;
 mod device_rules;
+mod freeze;
 mod io;
 mod lifecycle;
+mod members;
 mod memory;
 mod mounted;
 mod resources;
@@ -24,6 +26,7 @@ use rustix::io::Errno;
 use crate::error::{Context, Error};
 
 pub use controllers::available as available_controllers;
+pub use freeze::Freezing;
 pub use mounted::mount_point;
 pub use stats::Stats;
 

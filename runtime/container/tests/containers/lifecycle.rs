@@ -14,6 +14,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("lifecycle::states", states),
     ("lifecycle::exec", exec),
     ("lifecycle::pause_update_stats", pause_update_stats),
+    ("lifecycle::killed_while_paused", killed_while_paused),
     ("lifecycle::taken_over_by_another_process", taken_over_by_another_process),
     ("lifecycle::dies_with_its_parent", dies_with_its_parent),
     ("lifecycle::not_started_ends_with_its_creator", not_started_ends_with_its_creator),
@@ -88,11 +89,23 @@ fn pause_update_stats() {
     container.pause().expect("paused");
     assert_eq!(container.status(), Status::Paused);
     let error = container.exec(&process(&["true"]), Stdio::Inherit).expect_err("paused").to_string();
-    assert!(error.ends_with("is paused"), "{error}");
+    assert!(error.ends_with("is paused, unpause the container before exec"), "{error}");
+    let error = container.pause().expect_err("twice").to_string();
+    assert!(error.ends_with("is already paused"), "{error}");
+    assert!(container.begin_pause().is_err());
     let used = || container.stats().expect("stats").cpu_usage_usec.expect("there without the controller");
     let before = used();
     assert_eq!(used(), before, "it runs although it is frozen");
     container.resume().expect("resumed");
+    assert_eq!(container.status(), Status::Running);
+    let error = container.resume().expect_err("twice").to_string();
+    assert!(error.ends_with("is not paused"), "{error}");
+    let freezing = container.begin_pause().expect("begun");
+    while !freezing.is_done().expect("readable") {
+        std::thread::yield_now();
+    }
+    assert_eq!(container.status(), Status::Paused);
+    container.cancel_pause().expect("thawed");
     assert_eq!(container.status(), Status::Running);
     let mut resources = LinuxResources::default();
     resources.set_pids(Some(LinuxPidsBuilder::default().limit(5).build().expect("pids")));
@@ -105,6 +118,26 @@ fn pause_update_stats() {
     container.pause().expect("paused");
     // A frozen container can be deleted.
     container.delete().expect("deleted");
+}
+
+fn killed_while_paused() {
+    let bundle = Bundle::new();
+    for all in [false, true] {
+        let output = Output::new();
+        let mut container =
+            start(&bundle, &spec(&bundle, &["sh", "-c", "sleep 100 & echo up; wait"]), &output);
+        output.wait_for("up");
+        container.pause().expect("paused");
+        // Waits for the end of the pause.
+        container.signal(Signal::TERM).expect("signalled");
+        assert_eq!(container.try_wait().expect("alive"), None);
+        // Does not.
+        if all { container.kill_all() } else { container.signal(Signal::KILL) }.expect("killed");
+        assert_eq!(container.wait().expect("waited"), ExitStatus::Signal(9));
+        assert!(container.pause().expect_err("gone").to_string().ends_with("is not running"));
+        assert!(container.resume().expect_err("gone").to_string().ends_with("is not running"));
+        container.delete().expect("deleted");
+    }
 }
 
 fn taken_over_by_another_process() {

@@ -5,6 +5,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod basics;
+mod figures;
 mod hostile;
 mod identity;
 mod lifecycle;
@@ -32,6 +33,7 @@ fn main() {
         hostile::TESTS,
         lifecycle::TESTS,
         limits::TESTS,
+        figures::TESTS,
     ]
     .concat();
     let selected: Vec<&Test> = tests

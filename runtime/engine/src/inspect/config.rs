@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::health::Wish;
 use crate::image::Defaults;
 use crate::parse::signal;
 use crate::recipe::Recipe;
@@ -32,6 +33,8 @@ pub struct Config {
     pub working_dir: String,
     pub entrypoint: Option<Vec<String>>,
     pub labels: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub healthcheck: Option<Wish>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_signal: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,6 +75,10 @@ impl Config {
             working_dir: recipe.working_dir.clone(),
             entrypoint,
             labels: recipe.labels.clone(),
+            healthcheck: match (recipe.request.health.clone(), &image.health) {
+                (Some(own), image) => Some(own.over(image.as_ref())),
+                (None, image) => image.clone(),
+            },
             stop_signal: (process.stop_signal.is_some() || image.stop_signal.is_some())
                 .then(|| signal::name(recipe.stop_signal)),
             stop_timeout: process.stop_timeout,

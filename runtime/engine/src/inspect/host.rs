@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use sandbox_container::defaults;
+use sandbox_shim::log::DEFAULT_DRIVER;
 use sandbox_shim::plan::Restart;
 use serde::Serialize;
 
@@ -131,7 +132,10 @@ impl HostConfig {
         HostConfig {
             binds: some(binds),
             container_id_file: String::new(),
-            log_config: LogConfig { kind: "json-file".to_owned(), config: BTreeMap::new() },
+            log_config: LogConfig {
+                kind: request.log.driver.clone().unwrap_or_else(|| DEFAULT_DRIVER.to_owned()),
+                config: request.log.options.clone(),
+            },
             network_mode: request.network.name().to_owned(),
             port_bindings: BTreeMap::new(),
             restart_policy: request.restart.into(),

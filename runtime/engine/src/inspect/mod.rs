@@ -82,6 +82,43 @@ pub struct State {
     pub error: String,
     pub started_at: String,
     pub finished_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+}
+
+/// What its health checks found.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Health {
+    pub status: &'static str,
+    pub failing_streak: u32,
+    pub log: Vec<Probe>,
+}
+
+/// One health check.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Probe {
+    pub start: String,
+    pub end: String,
+    pub exit_code: i32,
+    pub output: String,
+}
+
+impl From<&status::Health> for Health {
+    fn from(health: &status::Health) -> Health {
+        let probe = |probe: &status::Probe| Probe {
+            start: rfc3339_nano(Some(probe.start_ns)),
+            end: rfc3339_nano(Some(probe.end_ns)),
+            exit_code: probe.exit_code,
+            output: probe.output.clone(),
+        };
+        Health {
+            status: health.verdict.as_str(),
+            failing_streak: health.failing_streak,
+            log: health.log.iter().map(probe).collect(),
+        }
+    }
 }
 
 /// Where its files are.
@@ -117,7 +154,7 @@ impl Engine {
         let image = self.image(&view.container.image_id).ok();
         let defaults = image.as_ref().map(Defaults::from).unwrap_or_default();
         let mut inspection = build(&view, &recipe, &defaults, &dir);
-        let log = dir.join(format!("{}-json.log", inspection.id));
+        let log = sandbox_shim::log::json_file(&dir, &inspection.id);
         if log.exists() {
             inspection.log_path = log.display().to_string();
         }
@@ -194,6 +231,7 @@ fn state(view: &View) -> State {
         error: exit.map_or_else(|| row.error.clone(), |exit| exit.error.clone()).unwrap_or_default(),
         started_at: rfc3339_nano(view.started_ns().filter(|_| status != "created")),
         finished_at: rfc3339_nano(view.finished_ns()),
+        health: view.status.as_ref().and_then(|status| status.health.as_ref()).map(Health::from),
     }
 }
 

@@ -33,6 +33,10 @@ fn recipe() -> Recipe {
             limits: Limits { memory: Some(64 << 20), pids: Some(-1), ..Limits::default() },
             privileges: Privileges { cap_add: vec!["net_admin".to_owned()], ..Privileges::default() },
             restart: Restart::OnFailure { max: 3 },
+            health: Some(crate::health::Wish {
+                test: vec!["CMD".to_owned(), "x".to_owned()],
+                ..Default::default()
+            }),
             isolation: Isolation::Vm,
             ..Request::default()
         },
@@ -113,6 +117,7 @@ fn everything_that_is_made_from_flags() {
             "AttachStderr": false, "Tty": false, "OpenStdin": false, "StdinOnce": false, "Env": ["PATH=/bin", "A=1"],
             "Cmd": ["sleep", "9"], "Image": "alpine", "Volumes": {"/cache": {}}, "WorkingDir": "/",
             "Entrypoint": ["/entry"], "Labels": {"tier": "web"}, "StopSignal": "SIGINT",
+            "Healthcheck": {"Test": ["CMD", "x"], "Interval": 0, "Timeout": 0, "StartPeriod": 0, "StartInterval": 0, "Retries": 0},
         })
     );
     assert_eq!(value["GraphDriver"]["Data"]["LowerDir"], "/r/layers/2:/r/layers/1");
@@ -135,6 +140,20 @@ fn states() {
     assert_eq!(
         state(Some(word.clone())),
         (json!("running"), json!(true), json!(42), json!(0), started.clone())
+    );
+    let health = sandbox_shim::status::Health {
+        verdict: sandbox_shim::status::Verdict::Unhealthy,
+        failing_streak: 3,
+        log: vec![sandbox_shim::status::Probe {
+            exit_code: 1,
+            output: "no".to_owned(),
+            ..Default::default()
+        }],
+    };
+    assert_eq!(
+        inspected(Some(Status { health: Some(health), ..word.clone() }))["State"]["Health"],
+        json!({"Status": "unhealthy", "FailingStreak": 3, "Log": [{"Start": "1970-01-01T00:00:00Z",
+               "End": "1970-01-01T00:00:00Z", "ExitCode": 1, "Output": "no"}]})
     );
     let word = Status { phase: Phase::Restarting, pid: 0, restarts: 2, ..word };
     assert_eq!(state(Some(word.clone())), (json!("restarting"), json!(true), json!(0), json!(7), started));

@@ -10,7 +10,7 @@ use super::Listed;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::isolation::Isolation;
-use crate::live::{NO_HEALTH_CHECK, STATES};
+use crate::live::STATES;
 use crate::parse::mount_flag::boolean;
 use crate::state::containers;
 
@@ -60,7 +60,7 @@ impl ContainerFilter {
             && self.images.as_ref().is_none_or(|images| images.contains(&container.image_id))
             && self.before_ns.is_none_or(|before| container.created_ns < before)
             && self.since_ns.is_none_or(|since| container.created_ns > since)
-            && any(&self.health, |health| health == NO_HEALTH_CHECK)
+            && any(&self.health, |health| health == view.health())
             && any(&self.isolations, |isolation| *isolation == container.isolation)
             && self.recipe_matches(listed)
     }

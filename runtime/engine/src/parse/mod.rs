@@ -3,6 +3,7 @@
 //! machine, except for environment files and seccomp profiles, which are read.
 
 pub mod device;
+pub mod duration;
 pub mod environment;
 pub mod limit;
 pub mod mount;

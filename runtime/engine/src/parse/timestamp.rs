@@ -1,23 +1,43 @@
 //! Points in time as Docker's filters take them: seconds since 1970, dates of RFC 3339 and shorter, and Go's durations,
 //! which count back from now. A date without an offset is in UTC.
 
+const SECOND: i64 = 1_000_000_000;
+/// Digits of a fraction that count.
+const DIGITS: u32 = 9;
+
 /// Seconds since 1970.
 pub fn parse(text: &str, now_s: i64) -> Result<i64, String> {
+    Ok(parse_ns(text, now_s.saturating_mul(SECOND))?.div_euclid(SECOND))
+}
+
+/// Nanoseconds since 1970.
+pub fn parse_ns(text: &str, now_ns: i64) -> Result<i64, String> {
     seconds(text)
         .or_else(|| date(text))
-        .or_else(|| Some(now_s.saturating_sub(duration(text)?)))
+        .or_else(|| Some(now_ns.saturating_sub(duration(text)?)))
         .ok_or_else(|| format!("failed to parse value as time or duration: {text:?}"))
 }
 
 /// `1795328074`, `1795328074.25`
 fn seconds(text: &str) -> Option<i64> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    (digits(whole.strip_prefix('-').unwrap_or(whole)) && digits(fraction)).then(|| whole.parse().ok())?
+    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+    let whole: i64 = digits(whole.strip_prefix('-').unwrap_or(whole)).then(|| whole.parse().ok())??;
+    let part = fraction(part)?;
+    Some(whole.saturating_mul(SECOND).saturating_add(if text.starts_with('-') { -part } else { part }))
+}
+
+fn digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// Nanoseconds of the digits behind a point.
+fn fraction(text: &str) -> Option<i64> {
+    let known: i64 = digits(text).then(|| text.get(..text.len().min(DIGITS as usize))?.parse().ok())??;
+    Some(known * 10i64.pow(DIGITS.saturating_sub(text.len() as u32)))
 }
 
 /// `2026-11-22T06:14:34.5+01:00` and its beginnings down to the day.
-fn date(text: &str) -> Option<i64> {
+pub fn date(text: &str) -> Option<i64> {
     let (day, time) = match text.split_once(['T', ' ']) {
         Some((day, time)) => (day, time),
         None => (text, ""),
@@ -36,7 +56,10 @@ fn date(text: &str) -> Option<i64> {
         Some(at) => (time.get(..at)?, offset(time.get(at..)?)?),
         None => (time, 0),
     };
-    let clock = clock.split_once('.').map_or(clock, |(clock, _)| clock);
+    let (clock, ns) = match clock.split_once('.') {
+        Some((clock, part)) => (clock, fraction(part)?),
+        None => (clock, 0),
+    };
     let (hour, minute, second) = match numbers(clock, ':', 1..=3).as_deref() {
         Some([hour]) => (*hour, 0, 0),
         Some([hour, minute]) => (*hour, *minute, 0),
@@ -45,7 +68,8 @@ fn date(text: &str) -> Option<i64> {
         _ => return None,
     };
     let valid = (0..24).contains(&hour) && (0..60).contains(&minute) && (0..=60).contains(&second);
-    valid.then(|| days(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset)
+    let seconds = days(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset;
+    valid.then(|| seconds.saturating_mul(SECOND).saturating_add(ns))
 }
 
 fn offset(text: &str) -> Option<i64> {
@@ -53,7 +77,8 @@ fn offset(text: &str) -> Option<i64> {
         return Some(0);
     }
     let (hours, minutes) = text.get(1..)?.split_once(':')?;
-    let seconds = hours.parse::<i64>().ok()? * 3600 + minutes.parse::<i64>().ok()? * 60;
+    let number = |text: &str| (digits(text) && text.len() == 2).then(|| text.parse::<i64>().ok())?;
+    let seconds = number(hours)? * 3600 + number(minutes)? * 60;
     Some(if text.starts_with('-') { -seconds } else { seconds })
 }
 
@@ -76,7 +101,7 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
 }
 
-/// Go's duration in seconds: `1h30m`, `1.5h`, `300ms`.
+/// Go's duration in nanoseconds: `1h30m`, `1.5h`, `300ms`.
 fn duration(text: &str) -> Option<i64> {
     let (mut rest, mut total) = (text, 0.0f64);
     while !rest.is_empty() {
@@ -84,19 +109,19 @@ fn duration(text: &str) -> Option<i64> {
         let value: f64 = rest.get(..number)?.parse().ok()?;
         rest = rest.get(number..)?;
         let unit = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
-        let seconds = match rest.get(..unit)? {
-            "h" => 3600.0,
-            "m" => 60.0,
-            "s" => 1.0,
-            "ms" => 1e-3,
-            "us" | "µs" => 1e-6,
-            "ns" => 1e-9,
+        let ns = match rest.get(..unit)? {
+            "h" => 3600e9,
+            "m" => 60e9,
+            "s" => 1e9,
+            "ms" => 1e6,
+            "us" | "µs" => 1e3,
+            "ns" => 1.0,
             _ => return None,
         };
-        total += value * seconds;
+        total += value * ns;
         rest = rest.get(unit..)?;
     }
-    (!text.is_empty() && total < 1e15).then_some(total as i64)
+    (!text.is_empty() && total < 9e18).then_some(total.round() as i64)
 }
 
 #[cfg(test)]
@@ -120,9 +145,21 @@ mod tests {
     #[case("10m", NOW - 600)]
     #[case("1h30m", NOW - 5400)]
     #[case("1.5h", NOW - 5400)]
-    #[case("1500ms", NOW - 1)]
+    #[case("1500ms", NOW - 2)]
     fn good(#[case] text: &str, #[case] want: i64) {
         assert_eq!(parse(text, NOW), Ok(want));
+    }
+
+    #[rstest]
+    #[case("1795328074.123456789", 1_795_328_074_123_456_789)]
+    #[case("1795328074.25", 1_795_328_074_250_000_000)]
+    #[case("-0.5", -500_000_000)]
+    #[case("2026-11-22T06:14:34.000000001Z", 1_795_328_074_000_000_001)]
+    #[case("2026-11-22T07:14:34.1234567891+01:00", 1_795_328_074_123_456_789)]
+    #[case("1500ms", NOW * SECOND - 1_500_000_000)]
+    #[case("10ns", NOW * SECOND - 10)]
+    fn exact(#[case] text: &str, #[case] want: i64) {
+        assert_eq!(parse_ns(text, NOW * SECOND), Ok(want));
     }
 
     #[rstest]
@@ -136,6 +173,8 @@ mod tests {
     #[case("10x")]
     #[case("h")]
     #[case("1e3h")]
+    #[case("2026-11-22T06:14:34.Z")]
+    #[case("2026-11-22T06:14:34+9999999999999999:00")]
     fn bad(#[case] text: &str) {
         // A bare number is a time of its own.
         assert_eq!(parse(text, NOW).is_err(), text != "10", "{text}");

@@ -292,9 +292,9 @@ pub(crate) mod tests {
             exit_code: 42,
             oom_killed: true,
             error: Some("why".to_owned()),
-            started_ns: Some(3),
+            started_ns: Some(5),
             finished_ns: 7,
-            stopped: false,
+            stopped: true,
             never_ran: false,
         };
         exited(&db, &container.id, &end).unwrap();

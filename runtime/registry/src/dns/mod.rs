@@ -47,6 +47,14 @@ impl Lookup for SystemLookup {
     }
 }
 
+/// The addresses of a host that is no registry, by the same rules: at least one, or the text why there is none.
+pub fn lookup(host: &str, timeout: Duration) -> Result<Vec<IpAddr>, String> {
+    match host.parse() {
+        Ok(address) => Ok(vec![address]),
+        Err(_) => SystemLookup.lookup(host, Instant::now() + timeout).map_err(|error| error.to_string()),
+    }
+}
+
 /// Names that never leave this machine (RFC 6761, 6.3).
 pub(crate) fn is_localhost(host: &str) -> bool {
     let host = host.trim_end_matches('.');

@@ -1,16 +1,18 @@
 //! What the supervisor knows of where a container runs: it is started, has processes with streams, takes
 //! signals and sizes, and is stopped. Everything else is below this trait, in [`process`] and [`vm`].
 
+pub mod figures;
 pub mod process;
 pub mod vm;
 
 use std::os::fd::OwnedFd;
 
 use oci_spec::runtime as oci;
-use sandbox_container::Stats;
+use sandbox_container::Processes;
 use sandbox_protocol::FdStream;
 use tokio::sync::oneshot;
 
+pub use self::figures::{Figures, Update};
 use crate::plan::Plan;
 use crate::stamps::Stamps;
 use crate::wire::Exit;
@@ -65,7 +67,8 @@ pub trait Running {
     /// A text for the user, with 125, 126 or 127.
     fn exec(&self, request: Exec) -> impl Future<Output = Result<Process, Failure>>;
 
-    /// Signals `process` (empty: the init). One that has ended is no error.
+    /// Signals `process` (empty: the init). One that has ended is no error. In a paused container a signal that is caught
+    /// waits for the end of the pause, and a SIGKILL of the init ends the container at once.
     ///
     /// # Errors
     /// A text for the user.
@@ -80,11 +83,35 @@ pub trait Running {
     /// A text for the user.
     fn resize(&self, process: &str, rows: u16, cols: u16) -> impl Future<Output = Result<(), Failure>>;
 
+    /// Stops every process where it is, and returns when none runs any more.
+    ///
+    /// # Errors
+    /// A text for the user; it runs on then. When it is paused already, too.
+    fn pause(&self) -> impl Future<Output = Result<(), Failure>>;
+
+    /// Lets them go on.
+    ///
+    /// # Errors
+    /// A text for the user, also when it is not paused.
+    fn resume(&self) -> impl Future<Output = Result<(), Failure>>;
+
+    /// Changes its limits.
+    ///
+    /// # Errors
+    /// A text for the user; some limits may have been changed.
+    fn update(&self, update: &Update) -> impl Future<Output = Result<(), Failure>>;
+
+    /// Its processes, as ps would know them on the machine that it runs on.
+    ///
+    /// # Errors
+    /// A text for the user.
+    fn processes(&self) -> impl Future<Output = Result<Processes, Failure>>;
+
     /// What it uses now.
     ///
     /// # Errors
     /// A text for the user.
-    fn stats(&self) -> impl Future<Output = Result<Stats, Failure>>;
+    fn stats(&self) -> impl Future<Output = Result<Figures, Failure>>;
 
     /// Ends it and gives back what it holds. With `durable`, everything that its processes wrote has reached the
     /// host's files first.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
+use std::time::Duration;
 
 use oci_spec::runtime as oci;
 use rustix::fs::{Mode, OFlags};
@@ -12,18 +13,21 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Signal;
 use rustix::pty::OpenptFlags;
 use rustix::termios::{Winsize, tcsetwinsize};
-use sandbox_container::{self as core, Container, CreateOptions, ExitStatus, Stats};
+use sandbox_container::{self as core, Container, CreateOptions, ExitStatus, Freezing, Processes};
 use sandbox_protocol::FdStream;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 
-use super::{Exec, Failure, Isolation, Process, Running, Start, Stdio, Streams};
+use super::{Exec, Failure, Figures, Isolation, Process, Running, Start, Stdio, Streams, Update};
 use crate::wire::Exit;
 use crate::{rootfs, user};
 
 /// Name of the root file system's mount point in the run directory.
 pub const ROOTFS: &str = "rootfs";
+
+/// How long the kernel may take to freeze every process; only those that hang in it take long.
+const FREEZE: Duration = Duration::from_secs(10);
 
 /// `--isolation=process`.
 #[derive(Debug, Default)]
@@ -212,6 +216,19 @@ fn watch(
     Ok(Process { pid: pid.as_raw_nonzero().get(), streams, exited })
 }
 
+/// Waits until every process stands still.
+async fn frozen(freezing: Freezing) -> Result<(), Failure> {
+    let failed = |error: io::Error| Failure::engine(format!("watch the container's cgroup: {error}"));
+    // SAFETY: a `Freezing` keeps its descriptor open until it is dropped, and nothing replaces it in there.
+    let freezing = unsafe { AsyncFd::register_with_interest(freezing, Interest::PRIORITY) }
+        .map_err(|error| failed(error.into()))?;
+    while !freezing.get_ref().is_done()? {
+        let mut changed = freezing.ready(Interest::PRIORITY).await.map_err(failed)?;
+        changed.clear_ready();
+    }
+    Ok(())
+}
+
 /// A running container of this host.
 #[derive(Debug)]
 pub struct ProcessContainer(Rc<RefCell<State>>);
@@ -272,8 +289,39 @@ impl Running for ProcessContainer {
         }
     }
 
-    async fn stats(&self) -> Result<Stats, Failure> {
-        Ok(self.0.borrow().container.stats()?)
+    async fn pause(&self) -> Result<(), Failure> {
+        let freezing = self.0.borrow().container.begin_pause()?;
+        let failure = match tokio::time::timeout(FREEZE, frozen(freezing)).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(failure)) => failure,
+            Err(_) => Failure::engine(format!(
+                "cannot pause the container: its processes did not stop within {FREEZE:?}; one hangs in the kernel"
+            )),
+        };
+        self.0.borrow().container.cancel_pause()?;
+        Err(failure)
+    }
+
+    async fn resume(&self) -> Result<(), Failure> {
+        Ok(self.0.borrow().container.resume()?)
+    }
+
+    async fn update(&self, update: &Update) -> Result<(), Failure> {
+        Ok(self.0.borrow().container.update(&update.container)?)
+    }
+
+    async fn processes(&self) -> Result<Processes, Failure> {
+        Ok(self.0.borrow().container.list_processes(0, core::MAX_PROCESSES)?)
+    }
+
+    async fn stats(&self) -> Result<Figures, Failure> {
+        let state = self.0.borrow();
+        let mut container = state.container.usage()?;
+        if state.container.shares_network() {
+            // They are this host's.
+            container.interfaces.clear();
+        }
+        Ok(Figures { container, host: None })
     }
 
     async fn stop(self, _durable: bool) -> Result<(), Failure> {

@@ -1,6 +1,7 @@
 //! The time between a container's start and its end: orders are done as they come, side by side, until its process ends.
 
 use std::pin::Pin;
+use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -9,6 +10,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::board::Board;
 use super::order::{Answer, Ask, Order, Patience};
 use super::world::World;
 use crate::isolation::{Failure, Process, Running};
@@ -62,8 +64,8 @@ pub(super) async fn control<R: Running>(
                 }
             }
             _ = world.terminate.recv() => {
-                let stop = Ask::Stop { signal: None, patience: Patience::Own, keep: false };
-                take(world, running, Order { ask: stop, reply: None }, &mut work, &mut kill_at);
+                world.ending = true;
+                stop(world, running, (None, Patience::Own), &mut work, &mut kill_at);
             }
             () = kill => {
                 kill_at = None;
@@ -84,41 +86,61 @@ fn take<'a, R: Running>(
     match order.ask {
         Ask::Untie => world.tied = false,
         Ask::Gone if world.tied => {
-            world.board.stopping();
+            world.ending = true;
             *kill_at = Some(Instant::now());
         }
         Ask::Gone => {}
+        Ask::Policy(restart) => {
+            world.restart = restart;
+            order.answer(Ok(Answer::Done));
+        }
         Ask::Stop { signal, patience, keep } => {
             world.board.stopping();
             if keep {
                 world.board.keep();
             }
-            let patience = match patience {
-                Patience::Own => u64::try_from(world.plan.stop_timeout_s).ok().map(Duration::from_secs),
-                Patience::For(patience) => Some(patience),
-                Patience::Endless => None,
-            };
-            // The first one's patience counts as long as it is the shorter one. An instant that does not exist is never.
-            let at = patience.and_then(|patience| Instant::now().checked_add(patience));
-            *kill_at = [*kill_at, at].into_iter().flatten().min();
-            let signal = signal.unwrap_or(world.plan.stop_signal);
-            let signal = Order { ask: Ask::Signal { process: String::new(), signal }, reply: None };
-            work.push(Box::pin(perform(running, signal)));
+            let number = signal.unwrap_or(world.plan.stop_signal).to_string();
+            world.board.tell("kill", &[("signal", &number)]);
+            stop(world, running, (signal, patience), work, kill_at);
             world.stoppers.push(Order { ask: Ask::Gone, reply: order.reply });
         }
         Ask::Kill { signal } => {
             if world.ends(signal) {
                 world.board.stopping();
             }
+            world.board.tell("kill", &[("signal", &signal.to_string())]);
             let ask = Ask::Signal { process: String::new(), signal };
-            work.push(Box::pin(perform(running, Order { ask, reply: order.reply })));
+            work.push(Box::pin(perform(running, Rc::clone(&world.board), Order { ask, reply: order.reply })));
         }
-        ask => work.push(Box::pin(perform(running, Order { ask, reply: order.reply }))),
+        ask => {
+            work.push(Box::pin(perform(running, Rc::clone(&world.board), Order { ask, reply: order.reply })))
+        }
     }
 }
 
+/// Sends the stop signal, and sees to it that patience has an end.
+fn stop<'a, R: Running>(
+    world: &World<'_>,
+    running: &'a R,
+    (signal, patience): (Option<i32>, Patience),
+    work: &mut Work<'a>,
+    kill_at: &mut Option<Instant>,
+) {
+    let patience = match patience {
+        Patience::Own => u64::try_from(world.plan.stop_timeout_s).ok().map(Duration::from_secs),
+        Patience::For(patience) => Some(patience),
+        Patience::Endless => None,
+    };
+    // The shortest patience of all who ask counts. An instant that does not exist is never.
+    let at = patience.and_then(|patience| Instant::now().checked_add(patience));
+    *kill_at = [*kill_at, at].into_iter().flatten().min();
+    let signal = signal.unwrap_or(world.plan.stop_signal);
+    let order = Order { ask: Ask::Signal { process: String::new(), signal }, reply: None };
+    work.push(Box::pin(perform(running, Rc::clone(&world.board), order)));
+}
+
 /// Does it, answers, and says what to wait for if there is a new process.
-async fn perform<R: Running>(running: &R, order: Order) -> Option<oneshot::Receiver<Exit>> {
+async fn perform<R: Running>(running: &R, board: Rc<Board>, order: Order) -> Option<oneshot::Receiver<Exit>> {
     let Order { ask, reply } = order;
     let mut started = None;
     let result = match ask {
@@ -129,18 +151,37 @@ async fn perform<R: Running>(running: &R, order: Order) -> Option<oneshot::Recei
         .await
         .map(|()| Answer::Done),
         Ask::Signal { process, signal } => {
-            within(running.signal(&process, signal)).await.map(|()| Answer::Done)
+            let sent = within(running.signal(&process, signal)).await;
+            // As Docker: whoever signals a paused container wants it to be noticed.
+            if sent.is_ok() && process.is_empty() && board.is_paused() && running.resume().await.is_ok() {
+                board.paused(false);
+            }
+            sent.map(|()| Answer::Done)
         }
         Ask::Resize { process, rows, cols } => {
             within(running.resize(&process, rows, cols)).await.map(|()| Answer::Done)
         }
         Ask::Stats => running.stats().await.map(|stats| Answer::Stats(Box::new(stats))),
+        Ask::Update(update) => running.update(&update).await.map(|()| Answer::Done),
+        Ask::Processes => running.processes().await.map(Answer::Processes),
+        Ask::Pause => running.pause().await.map(|()| {
+            board.paused(true);
+            Answer::Done
+        }),
+        Ask::Resume => running.resume().await.map(|()| {
+            board.paused(false);
+            Answer::Done
+        }),
+        Ask::Exec(_) if board.is_paused() => Err(Failure {
+            message: format!("Container {} is paused, unpause the container before exec", board.id()),
+            exit_code: 1,
+        }),
         Ask::Exec(exec) => running.exec(*exec).await.map(|process| {
             let (process, ended) = shared_end(process);
             started = Some(ended);
             Answer::Process(process)
         }),
-        Ask::Kill { .. } | Ask::Stop { .. } | Ask::Untie | Ask::Gone => Ok(Answer::Done),
+        Ask::Kill { .. } | Ask::Stop { .. } | Ask::Policy(_) | Ask::Untie | Ask::Gone => Ok(Answer::Done),
     };
     Order { ask: Ask::Gone, reply }.answer(result);
     started

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use tokio::sync::watch;
 
+use super::board::Board;
 use super::client::{Client, Event, Writer};
 use super::input::{Input, pump};
 use super::order::{Answer, Ask, Orders};
@@ -18,9 +19,13 @@ use crate::wire::{self, Exec, Exit, Notice, Request};
 const ID: usize = 64;
 
 /// Runs it to its end.
-pub(crate) async fn run(orders: &Orders, request: Exec, client: &mut Client) {
+pub(crate) async fn run(orders: &Orders, board: &Board, request: Exec, client: &mut Client) {
     client.writer.be_patient();
     let (name, detach) = (request.id.clone(), request.detach);
+    let command = request.process.args().clone().unwrap_or_default().join(" ");
+    for step in ["exec_create", "exec_start"] {
+        board.tell(&format!("{step}: {command}"), &[("execID", &name)]);
+    }
     let process = match start(orders, request).await {
         Ok(process) => process,
         Err(Failure { message, exit_code }) => {
@@ -74,8 +79,9 @@ pub(crate) async fn run(orders: &Orders, request: Exec, client: &mut Client) {
     }
     pumping.abort();
     // A container that ends takes its processes with it, at worst without a word.
-    let killed = || Exit { code: 137, oom_killed: false, error: None };
-    writer.notify(&Notice::Exited(exit.unwrap_or_else(|_| killed()))).await;
+    let exit = exit.unwrap_or(Exit { code: 137, oom_killed: false, error: None });
+    board.tell("exec_die", &[("execID", &name), ("exitCode", &exit.code.to_string())]);
+    writer.notify(&Notice::Exited(exit)).await;
 }
 
 async fn start(orders: &Orders, request: Exec) -> Result<Process, Failure> {
@@ -87,7 +93,7 @@ async fn start(orders: &Orders, request: Exec) -> Result<Process, Failure> {
     let exec = isolation::Exec { name: id, process, user, extra_groups, stdio };
     match orders.ask(Ask::Exec(Box::new(exec))).await? {
         Answer::Process(process) => Ok(process),
-        Answer::Done | Answer::Stats(_) => Err(Failure::engine("the container made no process")),
+        _ => Err(Failure::engine("the container made no process")),
     }
 }
 

@@ -5,6 +5,7 @@ mod board;
 mod client;
 mod control;
 mod exec;
+mod health;
 mod hub;
 mod input;
 mod order;
@@ -37,6 +38,7 @@ use self::primary::Primary;
 use self::session::Door;
 use self::world::World;
 use crate::isolation::{Failure, Isolation, Start};
+use crate::log::Log;
 use crate::plan::Plan;
 use crate::stamps::Stamps;
 use crate::wire::{Exit, Notice};
@@ -82,7 +84,8 @@ pub async fn supervise<G: Ground>(
         stdin_once: plan.stdin_once,
         hub: Rc::clone(&hub),
         input: Rc::clone(&input),
-        orders: asking,
+        board: Rc::clone(&board),
+        orders: asking.clone(),
         ends: ends.subscribe(),
     };
     let sessions = session::serve(clients.listener, Rc::new(door));
@@ -90,19 +93,28 @@ pub async fn supervise<G: Ground>(
         plan,
         hub,
         input,
+        log: Rc::default(),
         board,
         stamps: Rc::clone(stamps),
+        asking,
         orders,
         terminate,
         tied: plan.tied,
+        ending: false,
         later: Vec::new(),
         stoppers: Vec::new(),
         ends,
+        restart: plan.restart,
         backoff: Backoff::default(),
         started: None,
         again: None,
     };
+    let opened = Log::open(&plan.log, &plan.container_dir).await;
+    let opened = opened.map(|log| *world.log.borrow_mut() = Some(log));
     let exit = loop {
+        if let Err(failure) = &opened {
+            break world.failed(failure.clone()).await;
+        }
         let exit = begin(&mut world, &mut ground).await;
         ground.clear();
         let Some(wait) = world.again.take() else { break exit };
@@ -116,6 +128,13 @@ pub async fn supervise<G: Ground>(
             break exit;
         }
     };
+    let log = world.log.borrow_mut().take();
+    if let Some(log) = log {
+        let lost = log.close().await;
+        if lost > 0 {
+            eprintln!("sandbox-shim: container {}: its log has lost {lost} lines", plan.id);
+        }
+    }
     world.close();
     primary.part(&world.hub);
     world.hub.disband();

@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use sandbox_container::Stats;
+use sandbox_container::Processes;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::isolation::{Exec, Failure, Process};
+use crate::isolation::{Exec, Failure, Figures, Process, Update};
+use crate::plan::Restart;
 
 /// Orders that wait; when it is full, whoever asks waits.
 const QUEUE: usize = 64;
@@ -30,6 +31,12 @@ pub(crate) enum Ask {
     },
     Exec(Box<Exec>),
     Stats,
+    Pause,
+    Resume,
+    Update(Box<Update>),
+    /// Another restart policy.
+    Policy(Restart),
+    Processes,
     /// Answered at the container's end.
     Stop {
         signal: Option<i32>,
@@ -67,7 +74,8 @@ impl Patience {
 pub(crate) enum Answer {
     Done,
     Process(Process),
-    Stats(Box<Stats>),
+    Stats(Box<Figures>),
+    Processes(Processes),
 }
 
 /// Where the answer goes.

@@ -6,12 +6,14 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use sandbox_container::Processes;
 use sandbox_protocol::FdStream;
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
+use super::board::Board;
 use super::client::{Client, Event, Writer};
 use super::exec;
 use super::hub::{Hub, PATIENCE};
@@ -22,6 +24,8 @@ use crate::wire::{Attach, Exit, Notice, Request};
 
 /// How long a connection may say nothing about itself.
 const OPENING: Duration = Duration::from_secs(10);
+/// Processes in one frame: each tells at most some kilobytes of itself.
+const PART: usize = 64;
 /// Connections at a time; the next ones wait.
 const CONNECTIONS: usize = 512;
 
@@ -31,6 +35,7 @@ pub(crate) struct Door {
     pub(crate) stdin_once: bool,
     pub(crate) hub: Rc<Hub>,
     pub(crate) input: Rc<Input>,
+    pub(crate) board: Rc<Board>,
     pub(crate) orders: Orders,
     pub(crate) ends: watch::Receiver<Option<Exit>>,
 }
@@ -87,7 +92,14 @@ async fn session(door: &Rc<Door>, connection: FdStream) {
     let mut client = Client::new(Some(connection), Some(PATIENCE));
     match timeout(OPENING, client.events.recv()).await {
         Ok(Some(Event::Request(request))) => answer(door, request, &mut client).await,
-        Ok(Some(Event::Unknown(what))) => refuse(&client.writer, &what).await,
+        Ok(Some(Event::Unknown(what))) => {
+            let message = format!(
+                "the supervisor of this container (version {}) cannot do this: {what}; restart the container \
+                 to have it supervised by the installed version",
+                env!("CARGO_PKG_VERSION")
+            );
+            client.writer.notify(&Notice::Failed { message, exit_code: 1 }).await;
+        }
         _ => {}
     }
     client.writer.close();
@@ -96,41 +108,46 @@ async fn session(door: &Rc<Door>, connection: FdStream) {
 async fn answer(door: &Rc<Door>, request: Request, client: &mut Client) {
     let ask = match request {
         Request::Attach(streams) => return attach(door, streams, client).await,
-        Request::Exec(request) => return exec::run(&door.orders, *request, client).await,
+        Request::Exec(request) => return exec::run(&door.orders, &door.board, *request, client).await,
         Request::Wait => return wait(door, client).await,
         Request::Signal { signal } | Request::Kill { signal } => Ask::Kill { signal },
         Request::Resize { rows, cols } => Ask::Resize { process: String::new(), rows, cols },
         Request::Stop { signal, timeout_s, keep } => {
             Ask::Stop { signal, patience: Patience::of(timeout_s), keep }
         }
+        Request::Pause => Ask::Pause,
+        Request::Resume => Ask::Resume,
+        Request::Update(update) => Ask::Update(update),
+        Request::Policy { restart } => Ask::Policy(restart),
+        Request::Processes => Ask::Processes,
         Request::Stats => Ask::Stats,
         Request::Detach => return,
-        Request::Pause | Request::Resume | Request::Update(_) | Request::Processes => {
-            return refuse(&client.writer, "pause, resume, update and list processes").await;
-        }
     };
     let answer = door.orders.ask(ask).await;
     reply(&client.writer, answer).await;
-}
-
-/// Tells that this supervisor is not made for it.
-async fn refuse(writer: &Writer, what: &str) {
-    let message = format!(
-        "the supervisor of this container (version {}) cannot do this: {what}; restart the container \
-         to have it supervised by the installed version",
-        env!("CARGO_PKG_VERSION")
-    );
-    writer.notify(&Notice::Failed { message, exit_code: 1 }).await;
 }
 
 /// Tells what came of an order.
 async fn reply(writer: &Writer, answer: Result<Answer, Failure>) {
     let notice = match answer {
         Ok(Answer::Done | Answer::Process(_)) => Notice::Done,
-        Ok(Answer::Stats(stats)) => Notice::Stats(Box::new((*stats).into())),
+        Ok(Answer::Stats(stats)) => Notice::Stats(stats),
+        Ok(Answer::Processes(processes)) => return list(writer, processes).await,
         Err(Failure { message, exit_code }) => Notice::Failed { message, exit_code },
     };
     writer.notify(&notice).await;
+}
+
+/// Sends a list that may be longer than a frame.
+async fn list(writer: &Writer, mut processes: Processes) {
+    let all = std::mem::take(&mut processes.list);
+    for part in all.chunks(PART) {
+        let some = Processes { list: part.to_vec(), ..processes.clone() };
+        if !writer.notify(&Notice::Processes(some)).await {
+            return;
+        }
+    }
+    writer.notify(&Notice::Done).await;
 }
 
 /// Until the next end, as long as the client wants to know.
@@ -158,14 +175,17 @@ async fn wait(door: &Door, client: &mut Client) {
 async fn attach(door: &Rc<Door>, streams: Attach, client: &mut Client) {
     let Client { events, stdin, writer } = client;
     writer.notify(&Notice::Done).await;
+    door.board.tell("attach", &[]);
     door.hub.join(writer, streams);
     let mut tasks = JoinSet::new();
     if streams.stdin {
         let pump = pump(Rc::clone(stdin), Rc::clone(&door.input), Rc::clone(writer), door.stdin_once);
         tasks.spawn_local(pump);
     }
+    let mut detached = false;
     while let Some(event) = events.recv().await {
         match event {
+            Event::Request(Request::Detach) => detached = true,
             Event::Request(Request::Resize { rows, cols }) => {
                 door.orders.tell(Ask::Resize { process: String::new(), rows, cols }).await;
             }
@@ -175,4 +195,7 @@ async fn attach(door: &Rc<Door>, streams: Attach, client: &mut Client) {
         }
     }
     door.hub.leave(writer);
+    if detached {
+        door.board.tell("detach", &[]);
+    }
 }

@@ -1,22 +1,24 @@
 //! The supervisor above an isolation that is made of the test's own descriptors.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
 use oci_spec::runtime::Spec;
 use rustix::pipe::{PipeFlags, pipe_with};
-use sandbox_container::Stats;
+use sandbox_container::Processes;
 use sandbox_protocol::FdStream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::frame;
-use crate::isolation::{Exec, Streams};
-use crate::plan::{IsolationPlan, Rootfs};
-use crate::wire::STDIN_WINDOW;
+use crate::isolation::{Exec, Figures, Process, Running, Streams, Update};
+use crate::plan::{IsolationPlan, Restart, Rootfs};
+use crate::status::{Phase, Status};
+use crate::wire::{self, Attach, Request, STDIN_WINDOW};
+use crate::{frame, status};
 
 /// The container's side of everything.
 struct Inside {
@@ -29,11 +31,32 @@ struct Inside {
 /// What was asked of the fake, in order.
 type Calls = Rc<RefCell<Vec<String>>>;
 
+/// Every start takes the next outcome.
 struct Fake {
-    outcome: Result<Process, Failure>,
+    outcomes: VecDeque<Result<Process, Failure>>,
     calls: Calls,
     /// Never finishes to start.
     stuck: bool,
+}
+
+struct Once {
+    outcome: Result<Process, Failure>,
+    calls: Calls,
+    stuck: bool,
+}
+
+impl Ground for Fake {
+    type Isolation = Once;
+
+    fn lay(&mut self) -> Result<(Once, OwnedFd), Failure> {
+        let outcome = self.outcomes.pop_front().expect("a start more than the test knows");
+        let rootfs = OwnedFd::from(std::fs::File::open("/").unwrap());
+        Ok((Once { outcome, calls: Rc::clone(&self.calls), stuck: self.stuck }, rootfs))
+    }
+
+    fn clear(&mut self) {
+        self.calls.borrow_mut().push("clear".into());
+    }
 }
 
 #[derive(Clone)]
@@ -43,7 +66,7 @@ struct FakeRunning {
     kill: Rc<RefCell<Option<oneshot::Sender<Exit>>>>,
 }
 
-impl Isolation for Fake {
+impl Isolation for Once {
     type Running = FakeRunning;
 
     async fn start(self, _: Start<'_>) -> Result<(FakeRunning, Process), Failure> {
@@ -85,8 +108,27 @@ impl Running for FakeRunning {
         Ok(())
     }
 
-    async fn stats(&self) -> Result<Stats, Failure> {
-        Ok(Stats::default())
+    async fn pause(&self) -> Result<(), Failure> {
+        self.calls.borrow_mut().push("pause".into());
+        Ok(())
+    }
+
+    async fn resume(&self) -> Result<(), Failure> {
+        self.calls.borrow_mut().push("resume".into());
+        Ok(())
+    }
+
+    async fn update(&self, update: &Update) -> Result<(), Failure> {
+        self.calls.borrow_mut().push(format!("update memory_mib={:?}", update.memory_mib));
+        Ok(())
+    }
+
+    async fn processes(&self) -> Result<Processes, Failure> {
+        Ok(Processes::default())
+    }
+
+    async fn stats(&self) -> Result<Figures, Failure> {
+        Ok(Figures::default())
     }
 
     async fn stop(self, durable: bool) -> Result<(), Failure> {
@@ -115,6 +157,14 @@ fn plan(directory: &std::path::Path) -> Plan {
         tied: true,
         stop_signal: libc::SIGTERM,
         stop_timeout_s: 0,
+        primary_stdin: true,
+        stdin_once: true,
+        restart: Restart::No,
+        log: crate::log::LogPlan { driver: "none".to_owned(), ..crate::log::LogPlan::default() },
+        events: None,
+        health: None,
+        timeout_s: None,
+        reaper: Vec::new(),
     }
 }
 
@@ -157,14 +207,16 @@ impl Remote {
     }
 }
 
-struct World {
+struct Scene {
     remote: Option<Remote>,
     inside: Inside,
+    /// The containers of the starts after the first.
+    later: VecDeque<Inside>,
     calls: Calls,
-    status: std::path::PathBuf,
+    directory: std::path::PathBuf,
 }
 
-impl World {
+impl Scene {
     fn remote(&mut self) -> &mut Remote {
         self.remote.as_mut().unwrap()
     }
@@ -174,35 +226,53 @@ impl World {
             tokio::task::yield_now().await;
         }
     }
+
+    /// Another client, which says what it wants.
+    async fn connect(&self, request: &Request) -> Remote {
+        let stream = UnixStream::connect(self.directory.join("socket")).unwrap();
+        let mut remote = Remote(FdStream::new(stream.into()).unwrap());
+        remote.request(request).await;
+        remote
+    }
+
+    fn status(&self) -> Status {
+        status::read(&self.directory).unwrap().unwrap()
+    }
 }
 
-/// Supervises a fake while `test` plays client and container; returns what the supervisor returned.
+/// Starts that the tests know of.
+const STARTS: usize = 4;
+
+/// Supervises a fake while `test` plays clients and container; returns what the supervisor returned.
 fn supervised<F: Future<Output = ()>>(
     change: impl FnOnce(&mut Plan, &mut Fake),
-    test: impl FnOnce(World) -> F,
+    test: impl FnOnce(Scene) -> F,
 ) -> Exit {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, async {
         let directory = tempfile::tempdir().unwrap();
         let mut plan = plan(directory.path());
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let mut client = Client::new(Some(FdStream::new(ours.into()).unwrap()));
+        let clients = Clients {
+            primary: Some(FdStream::new(ours.into()).unwrap()),
+            listener: Some(UnixListener::bind(directory.path().join("socket")).unwrap()),
+        };
         let stamps = Rc::new(Stamps::default());
         let calls = Calls::default();
-        let (process, inside) = process();
-        let mut fake = Fake { outcome: Ok(process), calls: Rc::clone(&calls), stuck: false };
+        let (processes, mut insides): (Vec<_>, VecDeque<_>) = (0..STARTS).map(|_| process()).unzip();
+        let outcomes = processes.into_iter().map(Ok).collect();
+        let mut fake = Fake { outcomes, calls: Rc::clone(&calls), stuck: false };
         change(&mut plan, &mut fake);
-        let world = World {
+        let scene = Scene {
             remote: Some(Remote(FdStream::new(theirs.into()).unwrap())),
-            inside,
+            inside: insides.pop_front().unwrap(),
+            later: insides,
             calls,
-            status: directory.path().join(status::FILE),
+            directory: directory.path().to_owned(),
         };
         let mut terminate = signal(SignalKind::user_defined2()).unwrap();
-        let rootfs = OwnedFd::from(std::fs::File::open("/").unwrap());
-        let start = Start { plan: &plan, rootfs, stamps: &stamps };
-        let supervised = supervise(fake, start, &mut client, &mut terminate, &stamps);
-        tokio::join!(supervised, test(world)).0
+        let supervised = async { supervise(fake, &plan, clients, &mut terminate, &stamps).await.0 };
+        tokio::join!(supervised, test(scene)).0
     })
 }
 
@@ -244,9 +314,9 @@ fn streams_are_relayed_and_all_output_comes_before_the_exit() {
                 (b"answer".as_slice(), b"oops".as_slice(), 2)
             );
             assert!(matches!(exit, Notice::Exited(exit) if exit == code(42)));
-            let status: Exit = serde_json::from_slice(&std::fs::read(&world.status).unwrap()).unwrap();
-            assert_eq!(status, code(42));
-            assert_eq!(*world.calls.borrow(), ["stop durable=true"]);
+            let status = status::read(&world.directory).unwrap().unwrap();
+            assert_eq!((status.phase, status.exit), (Phase::Exited, Some(code(42))));
+            assert!(world.calls.borrow().starts_with(&["stop durable=true".into()]));
         },
     );
     assert_eq!(exit, code(42));
@@ -352,13 +422,15 @@ fn a_tied_container_ends_with_its_client_and_a_detached_one_does_not() {
 #[test]
 fn a_start_that_fails_is_told_with_its_code() {
     let exit = supervised(
-        |_, fake| fake.outcome = Err(Failure { message: "exec: \"x\": not found".into(), exit_code: 127 }),
+        |_, fake| {
+            fake.outcomes[0] = Err(Failure { message: "exec: \"x\": not found".into(), exit_code: 127 })
+        },
         |mut world| async move {
             let notice = world.remote().notice().await;
             assert!(
                 matches!(notice, Notice::StartFailed { exit_code: 127, message } if message.contains("\"x\""))
             );
-            assert!(world.status.exists());
+            assert_eq!(world.status().started_ns, None);
         },
     );
     assert_eq!(exit.code, 127);
@@ -383,7 +455,7 @@ fn what_is_asked_before_the_start_is_done_after_it() {
             let Inside { stdout, stderr, exit, .. } = world.inside;
             exit.unwrap().send(code(0)).unwrap();
             drop((stdout, stderr));
-            while world.calls.borrow().last().is_none_or(|call| call != "stop durable=false") {
+            while world.calls.borrow().last().is_none_or(|call| call != "clear") {
                 tokio::task::yield_now().await;
             }
         },
@@ -392,7 +464,7 @@ fn what_is_asked_before_the_start_is_done_after_it() {
 
 #[test]
 fn output_that_something_outside_holds_open_ends_after_a_while() {
-    let runtime_is_paused = |world: World| async move {
+    let runtime_is_paused = |world: Scene| async move {
         tokio::time::pause();
         let Inside { stdout, exit, .. } = world.inside;
         let mut held = stdout.clone();
@@ -408,4 +480,158 @@ fn output_that_something_outside_holds_open_ends_after_a_while() {
         drop(held);
     };
     assert_eq!(supervised(|_, _| {}, runtime_is_paused), code(0));
+}
+
+#[test]
+fn several_clients_see_the_same_and_write_to_one_stdin() {
+    let streams = Attach { stdin: true, stdout: true, stderr: false };
+    supervised(
+        |plan, _| (plan.tied, plan.stdin_once) = (false, false),
+        |mut world| async move {
+            world.remote().notice().await;
+            drop(world.remote.take());
+            let mut one = world.connect(&Request::Attach(streams)).await;
+            let mut two = world.connect(&Request::Attach(streams)).await;
+            assert!(matches!(one.notice().await, Notice::Done));
+            assert!(matches!(two.notice().await, Notice::Done));
+            one.send(wire::STDIN, b"1").await;
+            one.send(wire::STDIN, b"").await;
+            let mut taken = [0; 1];
+            world.inside.stdin.read_exact(&mut taken).await.unwrap();
+            two.send(wire::STDIN, b"2").await;
+            world.inside.stdin.read_exact(&mut taken).await.unwrap();
+            assert_eq!(&taken, b"2", "an end of one client is not the container's");
+            world.inside.stderr.write_all(b"not asked for").await.unwrap();
+            world.inside.stdout.write_all(b"seen").await.unwrap();
+            for remote in [&mut one, &mut two] {
+                let output = loop {
+                    match remote.next().await {
+                        (wire::STDIN_CREDIT, _) => {}
+                        other => break other,
+                    }
+                };
+                assert_eq!(output, (wire::STDOUT, b"seen".to_vec()));
+            }
+            let Inside { stdout, stderr, exit, .. } = world.inside;
+            exit.unwrap().send(code(5)).unwrap();
+            drop((stdout, stderr));
+            for remote in [&mut one, &mut two] {
+                while !matches!(remote.next().await, (wire::NOTICE, payload) if payload.windows(6).any(|w| w == b"exited"))
+                {
+                }
+            }
+        },
+    );
+}
+
+#[test]
+fn a_stalled_client_is_left_behind() {
+    let exit = supervised(
+        |plan, _| plan.tied = false,
+        |mut world| async move {
+            world.remote().notice().await;
+            drop(world.remote.take());
+            let streams = Attach { stdin: false, stdout: true, stderr: true };
+            let mut stalled = world.connect(&Request::Attach(streams)).await;
+            stalled.notice().await;
+            tokio::time::pause();
+            world.inside.stdout.write_all(&vec![0; 8 << 20]).await.unwrap();
+            let Inside { stdout, stderr, exit, .. } = world.inside;
+            drop((stdout, stderr));
+            exit.unwrap().send(code(0)).unwrap();
+        },
+    );
+    assert_eq!(exit, code(0));
+}
+
+#[test]
+fn a_policy_starts_it_again_until_somebody_stops_it() {
+    let exit = supervised(
+        |plan, _| plan.restart = Restart::Always,
+        |mut world| async move {
+            assert!(matches!(world.remote().notice().await, Notice::Started { .. }));
+            tokio::time::pause();
+            let first = world.inside;
+            first.exit.unwrap().send(code(3)).unwrap();
+            drop((first.stdout, first.stderr));
+            let mut remote = world.remote.take().unwrap();
+            let mut seen = Vec::new();
+            loop {
+                let mut payload = Vec::new();
+                match frame::read(&mut remote.0, &mut payload).await {
+                    Ok(Some(wire::NOTICE)) => {
+                        seen.push(serde_json::from_slice::<serde_json::Value>(&payload).unwrap());
+                    }
+                    Ok(Some(_)) => {}
+                    _ => break,
+                }
+            }
+            let kinds: Vec<_> = seen.iter().map(|notice| notice["notice"].as_str().unwrap()).collect();
+            assert_eq!(kinds, ["restarting", "exited"], "and then it was released");
+            while status::read(&world.directory).unwrap().unwrap().phase != Phase::Running {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            let status = status::read(&world.directory).unwrap().unwrap();
+            assert_eq!((status.restarts, status.exit), (1, Some(code(3))));
+            let mut second = world.later.pop_front().unwrap();
+            let stop = Request::Stop { signal: Some(libc::SIGUSR1), timeout_s: Some(60), keep: false };
+            let stream = UnixStream::connect(world.directory.join("socket")).unwrap();
+            let mut stopper = Remote(FdStream::new(stream.into()).unwrap());
+            stopper.request(&stop).await;
+            let wanted = format!("signal \"\" {}", libc::SIGUSR1);
+            while !world.calls.borrow().contains(&wanted) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            second.exit.take().unwrap().send(code(4)).unwrap();
+            drop((second.stdout, second.stderr));
+            assert!(matches!(stopper.notice().await, Notice::Done));
+            let status = status::read(&world.directory).unwrap().unwrap();
+            assert_eq!((status.phase, status.stopped), (Phase::Exited, true));
+        },
+    );
+    assert_eq!(exit, code(4));
+}
+
+#[test]
+fn a_container_that_does_not_take_its_stop_signal_is_killed() {
+    let exit = supervised(
+        |plan, _| plan.tied = false,
+        |mut world| async move {
+            world.remote().notice().await;
+            let mut stopper =
+                world.connect(&Request::Stop { signal: None, timeout_s: Some(10), keep: false }).await;
+            world.wait_for_call("signal \"\" 15").await;
+            tokio::time::pause();
+            assert!(!world.calls.borrow().contains(&"kill".to_owned()));
+            let Inside { stdout, stderr, .. } = world.inside;
+            drop((stdout, stderr));
+            assert!(matches!(stopper.notice().await, Notice::Done));
+            assert!(world.calls.borrow().contains(&"kill".to_owned()));
+        },
+    );
+    assert_eq!(exit, code(137));
+}
+
+#[test]
+fn who_waits_learns_the_code_and_a_request_of_another_version_is_answered() {
+    supervised(
+        |plan, _| plan.tied = false,
+        |mut world| async move {
+            world.remote().notice().await;
+            let mut waiter = world.connect(&Request::Wait).await;
+            assert!(matches!(waiter.notice().await, Notice::Done));
+            let stream = UnixStream::connect(world.directory.join("socket")).unwrap();
+            let mut newer = Remote(FdStream::new(stream.into()).unwrap());
+            newer.send(wire::REQUEST, br#"{"op":"levitate"}"#).await;
+            let notice = newer.notice().await;
+            assert!(
+                matches!(&notice, Notice::Failed { message, .. } if message.contains("levitate") && message.contains("restart the container")),
+                "{notice:?}"
+            );
+            let Inside { stdout, stderr, exit, .. } = world.inside;
+            exit.unwrap().send(code(9)).unwrap();
+            drop((stdout, stderr));
+            assert!(matches!(waiter.notice().await, Notice::Exited(exit) if exit == code(9)));
+        },
+    );
 }

@@ -1,5 +1,6 @@
 //! What outlives a single start of the container: its clients, its orders, its status.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -10,10 +11,11 @@ use tokio::time::{Instant, sleep};
 use super::board::Board;
 use super::hub::Hub;
 use super::input::Input;
-use super::order::{Answer, Ask, Order, not_running};
+use super::order::{Answer, Ask, Order, Orders, not_running};
 use super::policy::Backoff;
 use crate::isolation::Failure;
-use crate::plan::Plan;
+use crate::log::Log;
+use crate::plan::{Plan, Restart};
 use crate::stamps::Stamps;
 use crate::wire::{Exit, Notice};
 
@@ -26,18 +28,25 @@ pub(crate) struct World<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) hub: Rc<Hub>,
     pub(crate) input: Rc<Input>,
+    pub(crate) log: Rc<RefCell<Option<Log>>>,
     pub(crate) board: Rc<Board>,
     pub(crate) stamps: Rc<Stamps>,
+    /// For those of its own.
+    pub(crate) asking: Orders,
     pub(crate) orders: mpsc::Receiver<Order>,
     pub(crate) terminate: &'a mut Signals,
     /// The primary client's end is the container's.
     pub(crate) tied: bool,
+    /// The supervisor itself is to end: its restart policy is a matter of the next boot.
+    pub(crate) ending: bool,
     /// What was asked before it could be done.
     pub(crate) later: Vec<Order>,
     /// Who waits for the container's end.
     pub(crate) stoppers: Vec<Order>,
     /// Tells of every end.
     pub(crate) ends: watch::Sender<Option<Exit>>,
+    /// The plan's, until somebody wants another.
+    pub(crate) restart: Restart,
     pub(crate) backoff: Backoff,
     /// When its process began to run.
     pub(crate) started: Option<Instant>,
@@ -58,7 +67,7 @@ impl World<'_> {
             let order = tokio::select! {
                 order = self.orders.recv() => order,
                 _ = self.terminate.recv() => {
-                    self.board.stopping();
+                    self.ending = true;
                     return Failure::engine("the supervisor was told to end before the container ran");
                 }
             };
@@ -66,7 +75,7 @@ impl World<'_> {
             match order.ask {
                 Ask::Untie => self.tied = false,
                 Ask::Gone if self.tied => {
-                    self.board.stopping();
+                    self.ending = true;
                     return Failure::engine("the command that runs the container went away");
                 }
                 Ask::Gone => {}
@@ -102,6 +111,14 @@ impl World<'_> {
                     return false;
                 }
                 Ask::Untie | Ask::Gone => {}
+                Ask::Policy(restart) => {
+                    self.restart = restart;
+                    order.answer(Ok(Answer::Done));
+                    // It is not to be started again any more.
+                    if restart == Restart::No {
+                        return false;
+                    }
+                }
                 Ask::Exec(_) => order.answer(Err(Failure {
                     message: format!(
                         "Container {} is restarting, wait until the container is running",
@@ -117,8 +134,9 @@ impl World<'_> {
     /// Its process has ended: decides whether it is started again, writes it down and tells everybody.
     pub(crate) async fn ended(&mut self, exit: &Exit) {
         let ran = self.started.take().map_or(Duration::ZERO, |started| started.elapsed());
+        self.board.died(exit, ran);
         self.again =
-            if self.board.stopped() { None } else { self.backoff.next(self.plan.restart, exit.code, ran) };
+            if self.board.stopped() { None } else { self.backoff.next(self.restart, exit.code, ran) };
         if self.again.is_some() {
             self.board.restarting(exit);
             self.hub.notify(&Notice::Restarting).await;

@@ -55,6 +55,15 @@ guest!(
     spin, "spin", "1: jmp 1b"
 );
 
+/// Where [`count`] counts, in physical memory.
+pub(super) const COUNTER: u64 = 0x7000;
+
+guest!(
+    /// Counts for ever.
+    count, "count", "1: incl 0x7000
+     jmp 1b"
+);
+
 guest!(
     /// Halts with interrupts off after saying so, as Linux does.
     halt, "halt",

@@ -1,9 +1,10 @@
 //! The device as the transport sees it, and the handle by which the host sets its size.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use virtio_bindings::virtio_ids::VIRTIO_ID_BALLOON;
+use vmm_sys_util::eventfd::EventFd;
 
 use super::service::BalloonService;
 use crate::thread::ThreadKind;
@@ -35,6 +36,23 @@ struct Shared {
     actual: AtomicU32,
     /// Of the running device.
     interrupt: Mutex<Option<Arc<Interrupt>>>,
+    /// Written to when the guest has done what was asked.
+    news: Mutex<Option<EventFd>>,
+    /// Whether it was asked and has not: a guest that goes on to say so wakes nobody.
+    awaited: AtomicBool,
+}
+
+impl Shared {
+    fn note_actual(&self, actual: u32) {
+        self.actual.store(actual, Ordering::SeqCst);
+        if actual == self.target.load(Ordering::SeqCst)
+            && self.awaited.swap(false, Ordering::SeqCst)
+            && let Some(news) = &*self.news.lock().unwrap_or_else(PoisonError::into_inner)
+        {
+            // The counter cannot overflow: one write for each target.
+            let _ = news.write(1);
+        }
+    }
 }
 
 /// Sets the size of a balloon from another thread. Cloning is cheap.
@@ -46,9 +64,20 @@ impl BalloonHandle {
     /// and takes pages back when it runs out of memory.
     pub fn set_target(&self, pages: u32) {
         self.0.target.store(pages, Ordering::SeqCst);
+        self.0.awaited.store(true, Ordering::SeqCst);
         if let Some(interrupt) = &*self.0.interrupt.lock().unwrap_or_else(PoisonError::into_inner) {
             interrupt.signal_config();
         }
+    }
+
+    /// From now on `news` is written to once for each target that the guest says it has met.
+    pub fn watch(&self, news: EventFd) {
+        *self.0.news.lock().unwrap_or_else(PoisonError::into_inner) = Some(news);
+    }
+
+    /// Pages of 4 KiB that the guest shall give.
+    pub fn target(&self) -> u32 {
+        self.0.target.load(Ordering::SeqCst)
     }
 
     /// Pages of 4 KiB that the guest says it has given. It may lie.
@@ -92,7 +121,7 @@ impl VirtioDevice for Balloon {
 
     fn write_config(&mut self, offset: u64, data: &[u8]) {
         if let (ACTUAL, Ok(actual)) = (offset, data.try_into()) {
-            self.shared.actual.store(u32::from_le_bytes(actual), Ordering::SeqCst);
+            self.shared.note_actual(u32::from_le_bytes(actual));
         }
     }
 

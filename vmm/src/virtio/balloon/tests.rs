@@ -1,4 +1,5 @@
 use vm_memory::{Bytes, GuestAddress};
+use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
 use super::Balloon;
 use crate::virtio::device::VirtioDevice;
@@ -124,6 +125,26 @@ fn the_host_sets_the_target_and_the_guest_says_what_it_gave() {
     handle.set_target(1);
     assert!(!driver.wait_interrupt(0), "no interrupt after a reset");
     assert_eq!(balloon.device_type(), 5);
+}
+
+#[test]
+fn who_waits_hears_once_for_each_target_that_was_met() {
+    let mut balloon = Balloon::new();
+    let handle = balloon.handle();
+    let news = EventFd::new(EFD_NONBLOCK).unwrap();
+    handle.watch(news.try_clone().unwrap());
+    balloon.write_config(4, &[0; 4]);
+    assert!(news.read().is_err(), "nothing was asked");
+    handle.set_target(2);
+    balloon.write_config(4, &[1, 0, 0, 0]);
+    assert!(news.read().is_err(), "it has given one of two");
+    for _ in 0..3 {
+        balloon.write_config(4, &[2, 0, 0, 0]);
+    }
+    assert_eq!((news.read().unwrap(), handle.target(), handle.actual()), (1, 2, 2));
+    balloon.write_config(4, &[9, 0, 0, 0]);
+    balloon.write_config(4, &[2, 0, 0, 0]);
+    assert!(news.read().is_err(), "it was told already");
 }
 
 #[test]

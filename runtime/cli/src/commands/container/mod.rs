@@ -44,3 +44,4 @@ fn each(
     }
     Failure::all(failures)
 }
+pub(super) mod logs;

@@ -29,6 +29,11 @@ pub(in crate::commands) fn run(global: &Global, flags: &RunFlags, started_ns: u6
     if flags.detach && !create.attach.is_empty() {
         return Err(Failure::run("Conflicting options: -a and -d"));
     }
+    if flags.detach && create.boot_log {
+        return Err(Failure::run(
+            "--boot-log: nobody would see the guest's console with -d; leave one of them out",
+        ));
+    }
     let mut engine = crate::commands::engine_of(&settings).map_err(Failure::run)?;
     let id_file = create::IdFile::claim(create.cidfile.as_deref())?;
     let image = create::image(global, &engine, create, &request.image)?;

@@ -47,7 +47,7 @@ fn detached(engine: &Engine, names: &[String]) -> Result<u8, Failure> {
 }
 
 /// Starts a container and leaves it; the inner error is why it did not start, with its exit code.
-pub(super) fn launch(
+pub(in crate::commands) fn launch(
     engine: &Engine,
     made: Made,
     manner: Manner,

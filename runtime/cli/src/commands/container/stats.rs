@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::io::IsTerminal;
 use std::time::Duration;
 
+use sandbox_container::Usage;
 use sandbox_engine::state::containers::Container;
 use sandbox_engine::{Engine, Error, Query};
-use sandbox_shim::figures::Usage;
 use sandbox_template::{Shape, Struct};
 
 use crate::failure::Failure;
@@ -104,8 +104,11 @@ fn looks(engine: &Engine, flags: &StatsFlags) -> Result<Looks, Failure> {
 }
 
 fn look(engine: &Engine, container: &Container) -> Seen {
-    match engine.usage(container) {
-        Ok(usage) => Seen::Running(Box::new(Look { usage, at_ns: sandbox_engine::monotonic_ns() })),
+    match engine.figures(container) {
+        // What it costs the host besides is not the container's use.
+        Ok(figures) => {
+            Seen::Running(Box::new(Look { usage: figures.container, at_ns: sandbox_engine::monotonic_ns() }))
+        }
         Err(Error::NotRunning(_)) => Seen::Ended,
         Err(_) => Seen::Unknown,
     }
@@ -165,7 +168,7 @@ fn figures(before: Option<&Seen>, now: &Seen) -> Figures {
     let (used, limit) = (current - cache, stats.memory_limit.or(usage.memory_total).unwrap_or(0));
     let pair =
         |read: u64, written: u64| format!("{} / {}", size::decimal(read, 3), size::decimal(written, 3));
-    let sum = |counter: fn(&sandbox_shim::figures::InterfaceUsage) -> u64| {
+    let sum = |counter: fn(&sandbox_container::InterfaceUsage) -> u64| {
         usage.interfaces.iter().map(counter).fold(0, u64::saturating_add)
     };
     let cpu = match before {
@@ -205,8 +208,8 @@ fn cpu_percent(before: &Look, now: &Look) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sandbox_container::InterfaceUsage;
     use sandbox_engine::state::containers::State;
-    use sandbox_shim::figures::InterfaceUsage;
 
     fn look(cpu_usec: u64, system_usec: Option<u64>, at_ns: u64) -> Seen {
         let mut usage = Usage {

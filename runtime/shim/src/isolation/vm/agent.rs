@@ -5,17 +5,21 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::{Buf, BytesMut};
 use sandbox_protocol::{
     Exited, FdStream, Hello, MAX_ANSWER, MAX_STREAM_HEADER, Message, Request, VERSION, frame, message,
     request,
 };
-use tokio::io::AsyncWriteExt;
+use tokio::io::AsyncWrite;
 use tokio::sync::{Mutex, oneshot};
-use tokio::time::timeout;
 
+use super::patience::Patience;
 use super::printable::printable;
 use crate::isolation::Failure;
 use crate::wire::Exit;
@@ -27,9 +31,11 @@ const ANSWER: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub(crate) struct Agent {
     writer: Mutex<FdStream>,
+    /// Written by whoever sends next: a frame of which a part is out must not stay one, whoever has given up on it.
+    unsent: RefCell<BytesMut>,
     shared: Rc<Shared>,
     next: Cell<u64>,
-    patience: Duration,
+    patience: Patience,
 }
 
 #[derive(Debug, Default)]
@@ -43,13 +49,12 @@ struct Shared {
 #[derive(Debug)]
 pub(crate) struct Pending {
     answer: oneshot::Receiver<message::Body>,
-    patience: Duration,
+    patience: Patience,
 }
 
 impl Agent {
-    /// Takes over the connection that the agent made. `patience` is how long an answer may take besides what is usual;
-    /// `lost` is called when the connection is of no use any more.
-    pub(crate) fn new(connection: FdStream, patience: Duration, lost: impl FnOnce(String) + 'static) -> Self {
+    /// Takes over the connection that the agent made; `lost` is called when it is of no use any more.
+    pub(crate) fn new(connection: FdStream, patience: Patience, lost: impl FnOnce(String) + 'static) -> Self {
         let shared = Rc::new(Shared::default());
         let reader = connection.clone();
         let weak = Rc::downgrade(&shared);
@@ -66,8 +71,13 @@ impl Agent {
                 lost(reason);
             }
         });
-        let patience = ANSWER.max(patience);
-        Self { writer: Mutex::new(connection), shared, next: Cell::new(1), patience }
+        Self {
+            writer: Mutex::new(connection),
+            unsent: RefCell::default(),
+            shared,
+            next: Cell::new(1),
+            patience,
+        }
     }
 
     /// Sends requests in one write, so that the guest need not wait between them.
@@ -78,9 +88,21 @@ impl Agent {
         &self,
         bodies: [request::Body; N],
     ) -> Result<[Pending; N], Failure> {
+        let pending = self.send_all(bodies).await?;
+        pending.try_into().map_err(|_| Failure::engine("send to the agent in the guest: lost a request"))
+    }
+
+    /// [`Agent::send`] for any number.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub(crate) async fn send_all(
+        &self,
+        bodies: impl IntoIterator<Item = request::Body>,
+    ) -> Result<Vec<Pending>, Failure> {
         let mut bytes = Vec::new();
         let mut encoded = Ok(());
-        let pending = bodies.map(|body| {
+        let pending = bodies.into_iter().map(|body| {
             let id = self.next.get();
             self.next.set(id + 1);
             let (sender, receiver) = oneshot::channel();
@@ -88,17 +110,34 @@ impl Agent {
             if let Err(error) = frame::encode(&Request { id, body: Some(body) }, &mut bytes) {
                 encoded = Err(Failure::engine(format!("send to the agent in the guest: {error}")));
             }
-            Pending { answer: receiver, patience: self.patience }
+            Pending { answer: receiver, patience: self.patience.clone() }
         });
+        let pending = pending.collect();
         encoded?;
-        match timeout(self.patience, async { self.writer.lock().await.write_all(&bytes).await }).await {
+        self.unsent.borrow_mut().extend_from_slice(&bytes);
+        match self.patience.wait(ANSWER, self.flush()).await {
             Ok(Ok(())) => Ok(pending),
             Ok(Err(error)) => Err(Failure::engine(format!("send to the agent in the guest: {error}"))),
             Err(_) => Err(Failure::engine("the agent in the guest does not read")),
         }
     }
 
-    /// Sends one request and waits for its answer.
+    /// Cancel safe.
+    async fn flush(&self) -> io::Result<()> {
+        let mut writer = self.writer.lock().await;
+        while !self.unsent.borrow().is_empty() {
+            let written = poll_fn(|cx| Pin::new(&mut *writer).poll_write(cx, &self.unsent.borrow())).await?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            self.unsent.borrow_mut().advance(written);
+        }
+        // A container's specification is long, and what follows is not.
+        self.unsent.take();
+        Ok(())
+    }
+
+    /// Sends one request and waits for its answer. Cancel safe: the request is sent or not, as a whole.
     ///
     /// # Errors
     /// What the agent answered, or that it did not.
@@ -170,7 +209,7 @@ impl Pending {
     /// # Errors
     /// What the agent answered, or that it did not.
     pub(crate) async fn answer(self) -> Result<message::Body, Failure> {
-        match timeout(self.patience, self.answer).await {
+        match self.patience.wait(ANSWER, self.answer).await {
             Ok(Ok(message::Body::Failed(failed))) => Err(Failure {
                 message: printable(&failed.message),
                 exit_code: match u8::try_from(failed.exit_code) {
@@ -181,7 +220,7 @@ impl Pending {
             Ok(Ok(body)) => Ok(body),
             Ok(Err(_)) => Err(Failure::engine("the agent in the guest is gone")),
             Err(_) => {
-                let patience = self.patience;
+                let patience = self.patience.limit(ANSWER);
                 Err(Failure::engine(format!("the agent in the guest did not answer for {patience:?}")))
             }
         }

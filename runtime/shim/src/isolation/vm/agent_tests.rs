@@ -1,6 +1,7 @@
 use std::os::unix::net::UnixStream;
 
 use sandbox_protocol::{Done, Failed};
+use tokio::io::AsyncWriteExt;
 
 use super::*;
 
@@ -14,7 +15,7 @@ fn with_agent<F: Future<Output = ()>>(
         let lost = Rc::new(RefCell::new(None));
         let agent = {
             let lost = Rc::clone(&lost);
-            Agent::new(FdStream::new(host.into()).unwrap(), Duration::ZERO, move |reason| {
+            Agent::new(FdStream::new(host.into()).unwrap(), Patience::new(Duration::ZERO), move |reason| {
                 *lost.borrow_mut() = Some(reason);
             })
         };

@@ -1,20 +1,23 @@
 //! A running container in its microVM: everything goes through the agent, and where that fails, to the machine.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sandbox_container::Stats;
-use sandbox_protocol::{self as protocol, FdStream, message, request};
+use sandbox_container::Processes;
+use sandbox_protocol::{self as protocol, FdStream, request};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::agent::Agent;
 use super::monitor::{Death, Monitor};
+use super::patience::Patience;
+use super::pause::Paused;
 use super::streams::StreamListener;
 use super::{json, pid};
 use crate::cgroup;
-use crate::isolation::{Exec, Failure, Process, Running};
+use crate::isolation::{Exec, Failure, Figures, Process, Running, Update};
 use crate::plan::Plan;
 use crate::wire::Exit;
 
@@ -30,17 +33,27 @@ const LOST: Duration = Duration::from_secs(2);
 /// See the module. Dropping it without [`Running::stop`] kills the machine.
 #[derive(Debug)]
 pub struct VmContainer {
-    id: String,
-    cgroup: Option<PathBuf>,
+    pub(super) id: String,
+    pub(super) cgroup: Option<PathBuf>,
+    /// RAM that the machine was booted with, MiB.
+    pub(super) memory_mib: u64,
     pub(super) monitor: Rc<Monitor>,
     pub(super) agent: Rc<Agent>,
     streams: StreamListener,
+    pub(super) patience: Patience,
+    /// While it is paused, or about to be.
+    pub(super) paused: RefCell<Option<Paused>>,
+    /// What the balloon shall hold, MiB.
+    pub(super) balloon: Cell<u64>,
+    /// Waits for the guest before the monitor gets less memory.
+    pub(super) lowering: RefCell<Option<JoinHandle<()>>>,
     /// Why the machine was killed for want of an agent, if it was.
     lost: Rc<RefCell<Option<String>>>,
 }
 
 impl Drop for VmContainer {
     fn drop(&mut self) {
+        self.lowering.take().inspect(JoinHandle::abort);
         self.monitor.kill();
     }
 }
@@ -49,16 +62,17 @@ impl VmContainer {
     /// Takes over a machine whose agent has connected.
     pub(super) fn new(
         plan: &Plan,
+        memory_mib: u64,
         monitor: Monitor,
         connection: FdStream,
-        patience: Duration,
+        patience: Patience,
         streams: StreamListener,
     ) -> Self {
         let monitor = Rc::new(monitor);
         let lost = Rc::new(RefCell::new(None));
         let agent = {
             let (monitor, lost) = (Rc::clone(&monitor), Rc::clone(&lost));
-            Rc::new(Agent::new(connection, patience, move |reason| {
+            Rc::new(Agent::new(connection, patience.clone(), move |reason| {
                 tokio::task::spawn_local(async move {
                     if timeout(LOST, monitor.died()).await.is_err() {
                         *lost.borrow_mut() = Some(reason);
@@ -67,8 +81,19 @@ impl VmContainer {
                 });
             }))
         };
-        let container =
-            Self { id: plan.id.clone(), cgroup: plan.cgroup.clone(), monitor, agent, streams, lost };
+        let container = Self {
+            id: plan.id.clone(),
+            cgroup: plan.cgroup.clone(),
+            memory_mib,
+            monitor,
+            agent,
+            streams,
+            patience,
+            paused: RefCell::new(None),
+            balloon: Cell::new(0),
+            lowering: RefCell::new(None),
+            lost,
+        };
         container.report_death();
         container
     }
@@ -99,10 +124,6 @@ impl VmContainer {
         }
         result
     }
-
-    async fn request(&self, body: request::Body) -> Result<message::Body, Failure> {
-        self.unless_dead(self.agent.request(body)).await
-    }
 }
 
 /// What the monitor says, unless it was us who killed it for want of an agent.
@@ -116,6 +137,12 @@ fn cause(death: Death, lost: &RefCell<Option<String>>) -> Death {
 impl Running for VmContainer {
     async fn exec(&self, request: Exec) -> Result<Process, Failure> {
         let Exec { name, process, user, extra_groups, stdio } = request;
+        if self.paused.borrow().is_some() {
+            return Err(Failure::engine(format!(
+                "Container {} is paused, unpause the container before exec",
+                self.id
+            )));
+        }
         if name.is_empty() || self.agent.expects(&name) {
             return Err(Failure::engine(format!("the name {name:?} of the new process is empty or taken")));
         }
@@ -146,9 +173,13 @@ impl Running for VmContainer {
         if !self.agent.expects(process) {
             return Ok(());
         }
+        if signal == libc::SIGKILL && process.is_empty() && self.paused.borrow().is_some() {
+            self.kill().await;
+            return Ok(());
+        }
         let (container, exec) = (self.id.clone(), process.to_owned());
         let body = protocol::Signal { container, exec, signal, all: false };
-        self.request(request::Body::Signal(body)).await.map(drop)
+        self.tell(request::Body::Signal(body)).await
     }
 
     async fn kill(&self) {
@@ -158,15 +189,16 @@ impl Running for VmContainer {
             signal: libc::SIGKILL,
             all: true,
         };
-        let killed = timeout(KILL, self.request(request::Body::Signal(body))).await;
+        let killed = timeout(KILL, self.kill_by_agent(request::Body::Signal(body))).await;
         if !matches!(killed, Ok(Ok(_))) {
             self.monitor.kill();
             return;
         }
         // A process can wait in the guest's kernel for the host in a way that not even SIGKILL ends.
         let (agent, monitor) = (Rc::clone(&self.agent), Rc::clone(&self.monitor));
+        let patience = self.patience.clone();
         tokio::task::spawn_local(async move {
-            tokio::time::sleep(DEATH).await;
+            patience.pass(DEATH).await;
             if agent.expects("") {
                 monitor.kill();
             }
@@ -176,21 +208,36 @@ impl Running for VmContainer {
     async fn resize(&self, process: &str, rows: u16, cols: u16) -> Result<(), Failure> {
         let (container, exec) = (self.id.clone(), process.to_owned());
         let body = protocol::Resize { container, exec, rows: rows.into(), cols: cols.into() };
-        self.request(request::Body::Resize(body)).await.map(drop)
+        self.tell(request::Body::Resize(body)).await
     }
 
-    async fn stats(&self) -> Result<Stats, Failure> {
-        let body = protocol::StatsRequest { container: self.id.clone() };
-        match self.request(request::Body::Stats(body)).await? {
-            message::Body::Stats(stats) => Ok(of_guest(&stats)),
-            _ => Err(Failure::engine("the agent in the guest answered something else than was asked")),
-        }
+    async fn pause(&self) -> Result<(), Failure> {
+        self.pause_machine().await
+    }
+
+    async fn resume(&self) -> Result<(), Failure> {
+        self.resume_machine().await
+    }
+
+    async fn update(&self, update: &Update) -> Result<(), Failure> {
+        self.change_limits(update).await
+    }
+
+    async fn processes(&self) -> Result<Processes, Failure> {
+        self.listed().await
+    }
+
+    async fn stats(&self) -> Result<Figures, Failure> {
+        let container = self.usage().await?;
+        Ok(Figures { container, host: self.cgroup.as_deref().and_then(cgroup::stats) })
     }
 
     async fn stop(self, durable: bool) -> Result<(), Failure> {
+        // One that cannot be woken is stopped as it is.
+        let _ = self.wake().await;
         let synced = if durable {
-            let sync = self.request(request::Body::Sync(protocol::Sync {}));
-            match timeout(SYNC, sync).await {
+            let sync = self.agent.request(request::Body::Sync(protocol::Sync {}));
+            match timeout(SYNC, self.unless_dead(sync)).await {
                 Ok(result) => result.map(drop),
                 Err(_) => {
                     Err(Failure::engine(format!("the guest did not write back its files within {SYNC:?}")))
@@ -207,23 +254,6 @@ impl Running for VmContainer {
     }
 }
 
-fn of_guest(stats: &protocol::Stats) -> Stats {
-    Stats {
-        cpu_usage_usec: stats.cpu_usage_us,
-        cpu_user_usec: stats.cpu_user_us,
-        cpu_system_usec: stats.cpu_system_us,
-        cpu_throttled_periods: stats.cpu_throttled_periods,
-        cpu_throttled_usec: stats.cpu_throttled_us,
-        memory_current: stats.memory_bytes,
-        memory_peak: stats.memory_peak_bytes,
-        memory_limit: stats.memory_limit_bytes,
-        memory_inactive_file: stats.memory_inactive_file_bytes,
-        memory_anon: stats.memory_anon_bytes,
-        swap_current: stats.swap_bytes,
-        oom_kills: stats.oom_kills,
-        pids_current: stats.pids,
-        pids_limit: stats.pids_limit,
-        io_read_bytes: stats.io_read_bytes,
-        io_write_bytes: stats.io_write_bytes,
-    }
-}
+#[cfg(test)]
+#[path = "container_tests.rs"]
+mod tests;

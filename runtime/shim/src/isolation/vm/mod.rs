@@ -2,7 +2,12 @@
 
 mod agent;
 mod container;
+mod figures;
+mod limits;
 mod monitor;
+mod news;
+mod patience;
+mod pause;
 mod printable;
 mod share;
 mod spec;
@@ -24,6 +29,7 @@ use tokio::time::sleep;
 
 pub use self::container::VmContainer;
 use self::monitor::Monitor;
+use self::patience::Patience;
 use self::share::{Entry, Share};
 use self::streams::{StreamListener, check_peer};
 use super::{Failure, Isolation, Process, Running, Start, Stdio};
@@ -31,10 +37,9 @@ use crate::cgroup;
 use crate::plan::{Plan, VmPlan};
 use crate::stamps::Stamps;
 
-/// Directory of the vsock device's host side in the run directory.
 /// Name of the mount point of everything that the guest sees in the run directory.
 pub const SHARES: &str = share::DIRECTORY;
-
+/// Directory of the vsock device's host side in the run directory.
 pub const VSOCK: &str = "vsock";
 /// Path of the device's socket in there; ports are appended.
 const SOCKET: &str = "vsock.sock";
@@ -77,8 +82,8 @@ impl Isolation for VmIsolation<'_> {
         share::make(&shares, &rootfs, &entries)?;
         let vsock = plan.run_dir.join(VSOCK);
         let control = listen(&vsock, CONTROL_PORT)?;
-        let patience = Duration::from_millis(self.plan.boot_deadline_ms);
-        let streams = StreamListener::new(listen(&vsock, STREAM_PORT)?, self.plan.uid, patience);
+        let patience = Patience::new(Duration::from_millis(self.plan.boot_deadline_ms));
+        let streams = StreamListener::new(listen(&vsock, STREAM_PORT)?, self.plan.uid, patience.clone());
         let config = describe(plan, self.plan, &shares, &vsock, &entries);
         let monitor = Monitor::spawn(self.plan, &config, Rc::clone(&self.stamps)).await?;
         stamps.mark("vmm_spawned");
@@ -97,7 +102,7 @@ impl Isolation for VmIsolation<'_> {
         let connection = boot(&monitor, self.plan, &control).await?;
         stamps.mark("agent_ready");
         let setup = setup(plan, &entries)?;
-        let running = VmContainer::new(plan, monitor, connection, patience, streams);
+        let running = VmContainer::new(plan, self.plan.memory_mib, monitor, connection, patience, streams);
         let exited = running.agent.exited("");
         running.monitor.command(&Command::Booted).await;
         let begin = async {

@@ -17,6 +17,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::sync::watch;
 
+use super::news::News;
 use super::printable::printable;
 use crate::isolation::Failure;
 use crate::plan::VmPlan;
@@ -50,6 +51,7 @@ pub(crate) struct Monitor {
     pidfd: OwnedFd,
     control: FdStream,
     death: watch::Receiver<Option<Death>>,
+    pub(crate) news: News,
 }
 
 /// What the monitor said about its end.
@@ -79,14 +81,24 @@ impl Monitor {
             .map_err(|error| fail(error.into()))?;
         let (pid, pidfd) = spawn_program(plan, &theirs).map_err(fail)?;
         drop(theirs);
-        let (sender, death) = watch::channel(None);
-        let mut monitor = Self { pid, pidfd, control: FdStream::new(ours).map_err(fail)?, death };
-        let pidfd = monitor.pidfd.try_clone().map_err(fail)?;
-        // SAFETY: an `OwnedFd` keeps its descriptor open until it is dropped, and nothing replaces it in there.
-        let pidfd = unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) }
-            .map_err(|error| fail(error.into()))?;
-        tokio::task::spawn_local(watch_end(pid, pidfd, monitor.control.clone(), stamps, sender));
+        let mut monitor = Self::adopt((pid, pidfd), ours, stamps).map_err(fail)?;
         monitor.control.write_all(&packet).await.map_err(fail)?;
+        Ok(monitor)
+    }
+
+    /// Takes over a child with the other end of `control`.
+    pub(super) fn adopt(
+        (pid, pidfd): (Pid, OwnedFd),
+        control: OwnedFd,
+        stamps: Rc<Stamps>,
+    ) -> io::Result<Self> {
+        let (sender, death) = watch::channel(None);
+        let monitor = Self { pid, pidfd, control: FdStream::new(control)?, death, news: News::default() };
+        let pidfd = monitor.pidfd.try_clone()?;
+        // SAFETY: an `OwnedFd` keeps its descriptor open until it is dropped, and nothing replaces it in there.
+        let pidfd = unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) }?;
+        let (control, news) = (monitor.control.clone(), monitor.news.clone());
+        tokio::task::spawn_local(watch_end((pid, pidfd), control, stamps, news, sender));
         Ok(monitor)
     }
 
@@ -166,10 +178,10 @@ fn spawn_program(plan: &VmPlan, control: &OwnedFd) -> io::Result<(Pid, OwnedFd)>
 
 /// Collects what the monitor says until it closes its socket, then how its process ended.
 async fn watch_end(
-    pid: Pid,
-    pidfd: AsyncFd<OwnedFd>,
+    (pid, pidfd): (Pid, AsyncFd<OwnedFd>),
     mut control: FdStream,
     stamps: Rc<Stamps>,
+    news: News,
     death: watch::Sender<Option<Death>>,
 ) {
     let words = RefCell::new(LastWords::default());
@@ -182,6 +194,7 @@ async fn watch_end(
                 Ok(Event::Exited { reason, console_tail }) => {
                     words.borrow_mut().exited = Some((reason, console_tail));
                 }
+                Ok(event) => news.hear(&event),
                 // End of file, or a monitor of another version.
                 Err(_) if length == 0 => break,
                 Err(_) => {}

@@ -11,8 +11,8 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use sandbox_protocol::{FdStream, MAX_STREAM_HEADER, StreamHeader, TOKEN, frame};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, oneshot};
-use tokio::time::timeout;
 
+use super::patience::Patience;
 use crate::isolation::{Failure, Stdio, Streams};
 
 /// Connections that have not yet said who they are. More wait in the listener's backlog.
@@ -27,7 +27,7 @@ type Token = [u8; TOKEN];
 #[derive(Debug)]
 pub(crate) struct StreamListener {
     expected: Rc<RefCell<HashMap<Token, oneshot::Sender<FdStream>>>>,
-    patience: Duration,
+    patience: Patience,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -38,16 +38,14 @@ pub(crate) struct Expected {
     input: Option<oneshot::Receiver<FdStream>>,
     output: oneshot::Receiver<FdStream>,
     error: Option<oneshot::Receiver<FdStream>>,
-    patience: Duration,
+    patience: Patience,
 }
 
 impl StreamListener {
-    /// Serves `listener` until dropped. Connections of other users than `uid` and root are dropped; `patience` is how
-    /// long the guest may take besides what is usual.
-    pub(crate) fn new(listener: UnixListener, uid: u32, patience: Duration) -> Self {
+    /// Serves `listener` until dropped. Connections of other users than `uid` and root are dropped.
+    pub(crate) fn new(listener: UnixListener, uid: u32, patience: Patience) -> Self {
         let expected = Rc::new(RefCell::new(HashMap::new()));
-        let patience = OPEN.max(patience);
-        let task = tokio::task::spawn_local(accept(listener, uid, Rc::clone(&expected), patience));
+        let task = tokio::task::spawn_local(accept(listener, uid, Rc::clone(&expected), patience.clone()));
         Self { expected, patience, task }
     }
 
@@ -73,7 +71,7 @@ impl StreamListener {
             input: None,
             output,
             error: None,
-            patience: self.patience,
+            patience: self.patience.clone(),
         };
         if let Some((rows, cols)) = stdio.terminal {
             (request.rows, request.cols) = (rows.into(), cols.into());
@@ -115,7 +113,7 @@ impl Expected {
             };
             Ok(Streams { input, output, error })
         };
-        match timeout(self.patience, all).await {
+        match self.patience.wait(OPEN, all).await {
             Ok(Ok(streams)) => Ok(streams),
             Ok(Err(oneshot::error::RecvError { .. })) | Err(_) => {
                 Err(Failure::engine("the agent in the guest did not open the container's streams"))
@@ -137,7 +135,7 @@ async fn accept(
     listener: UnixListener,
     uid: u32,
     expected: Rc<RefCell<HashMap<Token, oneshot::Sender<FdStream>>>>,
-    patience: Duration,
+    patience: Patience,
 ) {
     let strangers = Arc::new(Semaphore::new(STRANGERS));
     while let Ok(permit) = Arc::clone(&strangers).acquire_owned().await {
@@ -145,7 +143,7 @@ async fn accept(
         if check_peer(&connection, uid).is_err() {
             continue;
         }
-        let expected = Rc::clone(&expected);
+        let (expected, patience) = (Rc::clone(&expected), patience.clone());
         tokio::task::spawn_local(async move {
             let _permit = permit;
             let Ok(mut stream) =
@@ -154,7 +152,7 @@ async fn accept(
                 return;
             };
             let header =
-                timeout(patience, frame::read::<StreamHeader, _>(&mut stream, MAX_STREAM_HEADER)).await;
+                patience.wait(OPEN, frame::read::<StreamHeader, _>(&mut stream, MAX_STREAM_HEADER)).await;
             if let Ok(Ok(Some(header))) = header
                 && let Ok(token) = Token::try_from(header.token)
                 && let Some(sender) = expected.borrow_mut().remove(&token)
@@ -188,7 +186,8 @@ mod tests {
         local(async {
             let directory = tempfile::tempdir().unwrap();
             let path = directory.path().join("sock");
-            let streams = StreamListener::new(UnixListener::bind(&path).unwrap(), 0, Duration::ZERO);
+            let streams =
+                StreamListener::new(UnixListener::bind(&path).unwrap(), 0, Patience::new(Duration::ZERO));
             let (request, expected) = streams.expect(Stdio { terminal: None, stdin: true }).unwrap();
             assert!(
                 [&request.stdin, &request.stdout, &request.stderr].iter().all(|token| token.len() == TOKEN)
@@ -224,7 +223,8 @@ mod tests {
         local(async {
             let directory = tempfile::tempdir().unwrap();
             let path = directory.path().join("sock");
-            let streams = StreamListener::new(UnixListener::bind(&path).unwrap(), 0, Duration::ZERO);
+            let streams =
+                StreamListener::new(UnixListener::bind(&path).unwrap(), 0, Patience::new(Duration::ZERO));
             let (request, expected) =
                 streams.expect(Stdio { terminal: Some((24, 80)), stdin: true }).unwrap();
             assert!(request.terminal && request.stdin.is_empty() && request.stderr.is_empty());
