@@ -45,7 +45,7 @@ impl Engine {
     /// What it would be started from now.
     fn plan_of(&self, container: &Container) -> Result<Plan> {
         let recipe = self.recipe(container)?;
-        let host = Host::look(&recipe.request.limits);
+        let host = Host::look(&recipe.request.limits, &self.vm);
         let image = Defaults::from(&self.image(&container.image_id)?);
         Ok(self.plan(&container.id, &recipe.request, &image, recipe.mounts, &host)?.0)
     }

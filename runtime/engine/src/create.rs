@@ -58,7 +58,7 @@ impl Made {
 impl Engine {
     /// Makes a container. Everything that can be refused is refused before anything is made.
     pub fn create(&mut self, request: &Request, image: &Defaults) -> Result<Made> {
-        let host = Host::look(&request.limits);
+        let host = Host::look(&request.limits, &self.vm);
         isolation::check(request, &host)?;
         let id = id::generate()?;
         let (mounts, uses) = volumes::resolve(request, &image.volumes, &self.paths)?;
@@ -140,7 +140,7 @@ impl Engine {
             stop_signal,
             stop_timeout_s: request.process.stop_timeout.map_or(STOP_TIMEOUT_S, i64::from),
             restart: request.restart,
-            log: self.log(id, request, image, &recipe)?,
+            log: log(id, request, image, &recipe)?,
             events: Some(self.paths.run_root.clone()),
             health: health(request, image),
             timeout_s: request.timeout,
@@ -148,26 +148,6 @@ impl Engine {
             spec,
         };
         Ok((plan, recipe))
-    }
-
-    /// How it is logged. Its name is put in when it is started: by then it has one.
-    fn log(&self, id: &str, request: &Request, image: &Defaults, recipe: &Recipe) -> Result<LogPlan> {
-        let mut plan = LogPlan {
-            driver: request.log.driver.clone().unwrap_or_else(|| DEFAULT_DRIVER.to_owned()),
-            options: request.log.options.clone(),
-            subject: Subject {
-                id: id.to_owned(),
-                name: String::new(),
-                image_id: image.id.clone(),
-                image_name: request.image.clone(),
-                labels: recipe.labels.clone(),
-                env: recipe.environment.clone(),
-            },
-            addresses: Vec::new(),
-        };
-        sandbox_shim::log::validate(&plan.driver, &plan.options).map_err(Error::Invalid)?;
-        crate::logs::resolve(&mut plan)?;
-        Ok(plan)
     }
 
     /// The command that a supervisor becomes at its end.
@@ -253,6 +233,26 @@ impl Engine {
 
 /// The hidden command that finishes what a supervisor without a client has left to do.
 pub const REAP: &str = "reap";
+
+/// How it is logged. Its name is put in when it is started: by then it has one.
+fn log(id: &str, request: &Request, image: &Defaults, recipe: &Recipe) -> Result<LogPlan> {
+    let mut plan = LogPlan {
+        driver: request.log.driver.clone().unwrap_or_else(|| DEFAULT_DRIVER.to_owned()),
+        options: request.log.options.clone(),
+        subject: Subject {
+            id: id.to_owned(),
+            name: String::new(),
+            image_id: image.id.clone(),
+            image_name: request.image.clone(),
+            labels: recipe.labels.clone(),
+            env: recipe.environment.clone(),
+        },
+        addresses: Vec::new(),
+    };
+    sandbox_shim::log::validate(&plan.driver, &plan.options).map_err(Error::Invalid)?;
+    crate::logs::resolve(&mut plan)?;
+    Ok(plan)
+}
 
 /// What the request says of health checks, over what the image says.
 fn health(request: &Request, image: &Defaults) -> Option<plan::Health> {

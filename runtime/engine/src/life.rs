@@ -3,6 +3,7 @@
 use sandbox_shim::wire::{Exit, Request};
 
 use crate::announce;
+use crate::create::Made;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::lock;
@@ -63,8 +64,8 @@ impl Engine {
     }
 
     /// Leaves a container that was taken as it was.
-    pub fn put_back(&self, made: crate::create::Made) -> Result<()> {
-        let before = &made.container;
+    pub fn put_back(&self, made: Made) -> Result<()> {
+        let Made { container: before, lock: _lock, .. } = made;
         if before.started_ns.is_none() {
             return containers::created(&self.connection, &before.id);
         }

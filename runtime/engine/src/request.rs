@@ -130,6 +130,17 @@ pub enum Network {
     Host,
 }
 
+impl Network {
+    /// Docker's name of it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Network::Default => "bridge",
+            Network::None => "none",
+            Network::Host => "host",
+        }
+    }
+}
+
 impl std::str::FromStr for Network {
     type Err = String;
     fn from_str(text: &str) -> Result<Network, String> {

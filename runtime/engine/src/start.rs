@@ -70,7 +70,7 @@ impl Engine {
         let recipe = Recipe::read(&dir)?.ok_or_else(|| {
             Error::invalid(format!("container {} has lost its configuration", container.id))
         })?;
-        let host = Host::look(&recipe.request.limits);
+        let host = Host::look(&recipe.request.limits, &self.vm);
         isolation::check(&recipe.request, &host)?;
         let image = Defaults::from(&self.image(&container.image_id)?);
         let (plan, _) = self.plan(&container.id, &recipe.request, &image, recipe.mounts, &host)?;

@@ -14,6 +14,7 @@ use sandbox_container::archive::Archive;
 use serde::{Deserialize, Serialize};
 
 use crate::isolation::{Figures, Update};
+use crate::plan::Restart;
 
 /// Largest payload, bytes.
 pub const MAX_FRAME: usize = 1 << 20;
@@ -66,6 +67,8 @@ pub enum Request {
     Resume,
     /// First: change its limits.
     Update(Box<Update>),
+    /// First: what happens after its end from now on.
+    Policy { restart: Restart },
     /// First: list its processes. Answered with any number of [`Notice::Processes`] and [`Notice::Done`].
     Processes,
     /// First: what it uses.
@@ -82,7 +85,6 @@ pub enum Request {
 }
 
 /// Which streams.
-#[expect(clippy::struct_excessive_bools, reason = "one for each stream")]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Attach {

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use sandbox_engine::Isolation;
 use sandbox_engine::health::Wish;
 use sandbox_engine::parse::{
     device::Device, environment, mount::Mount, security, security::Security, ulimit::Ulimit, volume,
 };
 use sandbox_engine::request::{Limits, Log, Network, Privileges, Process, Request, Vm};
+use sandbox_engine::{Isolation, Settings};
 use sandbox_image::Platform;
 use sandbox_shim::plan::Restart;
 use sandbox_shim::wire::Attach;
@@ -271,7 +271,7 @@ impl CreateFlags {
     }
 
     /// The request they make. Files that flags name are read here. `stays`: whether a command waits for the container.
-    pub(crate) fn request(&self, stays: bool) -> Result<Request, Failure> {
+    pub(crate) fn request(&self, stays: bool, settings: &Settings) -> Result<Request, Failure> {
         if self.rm && self.restart != Restart::No {
             return Err(Failure::run("conflicting options: cannot specify both --restart and --rm"));
         }
@@ -285,7 +285,8 @@ impl CreateFlags {
         Ok(Request {
             image: image.clone(),
             name: self.name.clone(),
-            isolation: Isolation::choose(self.isolation.as_deref()).map_err(Failure::run)?,
+            isolation: Isolation::choose(self.isolation.as_deref(), settings.isolation.value)
+                .map_err(Failure::run)?,
             auto_remove: self.rm,
             process: Process {
                 entrypoint: self.entrypoint.clone(),
@@ -321,19 +322,27 @@ impl CreateFlags {
             sysctls: self.sysctl.iter().cloned().collect(),
             restart: self.restart,
             health: self.health.wish()?,
-            log: Log { driver: self.log_driver.clone(), options: self.log_opt.iter().cloned().collect() },
+            log: self.log(settings),
             timeout: self.timeout,
             annotations: self.annotation.iter().cloned().collect(),
             vm: Vm { kernel: self.kernel.clone(), boot_log: self.boot_log },
         })
     }
 
+    /// Options that are set belong to the driver that is set: another one would not know them.
+    fn log(&self, settings: &Settings) -> Log {
+        let driver = self.log_driver.as_ref().unwrap_or(&settings.log_driver.value).clone();
+        let mut options = if driver == settings.log_driver.value {
+            settings.log_opts.value.clone()
+        } else {
+            std::collections::BTreeMap::default()
+        };
+        options.extend(self.log_opt.iter().cloned());
+        Log { driver: Some(driver), options }
+    }
+
     fn limits(&self) -> Result<Limits, Failure> {
-        let cpu_shares = self.cpu_shares.map(|shares| {
-            u64::try_from(shares).map_err(|_| {
-                Failure::run(format!("invalid CPU shares ({shares}): value must be a positive integer"))
-            })
-        });
+        let cpu_shares = self.cpu_shares.map(|shares| value::cpu_shares(shares).map_err(Failure::run));
         Ok(Limits {
             memory: self.memory,
             memory_swap: self.memory_swap,

@@ -162,6 +162,12 @@ fn help_of_an_image_command() {
 #[case(&["rmi"], "'sandbox rmi' requires at least 1 argument")]
 #[case(&["image", "inspect"], "'sandbox image inspect' requires at least 1 argument")]
 #[case(&["image", "remove"], "'sandbox image rm' requires at least 1 argument")]
+#[case(&["ps", "x"], "'sandbox ps' accepts no arguments")]
+#[case(&["container", "prune", "x"], "'sandbox container prune' accepts no arguments")]
+#[case(&["container", "rm"], "'sandbox container rm' requires at least 1 argument")]
+#[case(&["port"], "'sandbox port' requires at least 1 and at most 2 arguments")]
+#[case(&["top"], "'sandbox top' requires at least 1 argument")]
+#[case(&["pause"], "'sandbox pause' requires at least 1 argument")]
 #[case(&["login", "a", "b"], "'sandbox login' requires at most 1 argument")]
 #[case(&["import", "a", "b", "c"], "'sandbox import' requires at least 1 and at most 2 arguments")]
 #[case(&["system", "df", "x"], "'sandbox system df' accepts no arguments")]
@@ -209,7 +215,59 @@ fn commands_of_one_kind_are_one() {
 }
 
 #[test]
+fn containers_are_listed_by_four_commands() {
+    use containers::ContainerCommand;
+    for line in [&["ps"][..], &["container", "ls"], &["container", "list"], &["container", "ps"]] {
+        let full: Vec<&str> = ["sandbox"]
+            .into_iter()
+            .chain(line.iter().copied())
+            .chain(["-qn", "3", "-f", "Status=exited"])
+            .collect();
+        let flags = match parsed(&full).unwrap().command {
+            Command::Ps(flags) | Command::Container { what: ContainerCommand::Ls(flags) } => flags,
+            other => panic!("{other:?}"),
+        };
+        assert!(flags.quiet && !flags.all, "{line:?}");
+        assert_eq!((flags.last, flags.filter[0].key.as_str()), (3, "status"));
+    }
+}
+
+#[test]
+fn what_an_update_changes() {
+    let update = |line: &[&str]| {
+        let full: Vec<&str> = ["sandbox", "update"].iter().chain(line).copied().collect();
+        let Command::Update(flags) = parsed(&full).unwrap().command else { panic!("another command") };
+        flags.limits().map_err(|failure| failure.text().to_owned())
+    };
+    let limits = update(&["-m", "64m", "--cpus=1.5", "--pids-limit", "-1", "web"]).unwrap();
+    assert_eq!(
+        (limits.memory, limits.nano_cpus, limits.pids),
+        (Some(64 << 20), Some(1_500_000_000), Some(-1))
+    );
+    assert!(update(&["--restart", "always", "web"]).is_ok());
+    assert_eq!(
+        update(&["web"]).unwrap_err(),
+        "sandbox: you must provide one or more flags when using this command"
+    );
+    let text = update(&["-c", "-5", "web"]).unwrap_err();
+    assert!(text.contains("invalid CPU shares (-5)"), "{text}");
+}
+
+#[test]
+fn kinds_of_objects() {
+    for kind in ["container", "image", "network", "volume"] {
+        assert!(parsed(&["sandbox", "inspect", "--type", kind, "x"]).is_ok());
+    }
+    let (text, _) = usage(&["sandbox", "inspect", "--type", "node", "x"]);
+    assert!(text.contains("\"node\" is not a valid value for --type"), "{text}");
+}
+
+#[test]
 fn a_request_from_flags() {
+    let settings = sandbox_engine::Settings::resolve(
+        sandbox_engine::DEFAULT_CONFIG.as_ref(),
+        sandbox_engine::Flags::default(),
+    );
     let request = run_flags(&[
         "--isolation=vm",
         "-e",
@@ -237,7 +295,7 @@ fn a_request_from_flags() {
         "alpine",
         "-n",
     ])
-    .request(true)
+    .request(true, &settings.unwrap())
     .unwrap();
     assert_eq!(request.isolation, sandbox_engine::Isolation::Vm);
     assert_eq!(request.mounts.iter().map(|m| m.target.as_str()).collect::<Vec<_>>(), ["/y", "/x", "/run"]);

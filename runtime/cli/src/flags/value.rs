@@ -28,6 +28,12 @@ pub(crate) fn integer(text: &str) -> Result<i64, String> {
     text.parse().map_err(|_| format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))
 }
 
+/// `--cpu-shares`
+pub(crate) fn cpu_shares(shares: i64) -> Result<u64, String> {
+    u64::try_from(shares)
+        .map_err(|_| format!("invalid CPU shares ({shares}): value must be a positive integer"))
+}
+
 pub(crate) fn label(text: &str) -> Result<(String, String), String> {
     environment::label(text)
 }
@@ -130,7 +136,7 @@ impl std::str::FromStr for Filter {
 /// `inspect --type`
 pub(crate) fn object_type(text: &str) -> Result<String, String> {
     match text {
-        "" | "image" => Ok(text.to_owned()),
+        "" | "container" | "image" | "network" | "volume" => Ok(text.to_owned()),
         other => Err(format!("\"{other}\" is not a valid value for --type")),
     }
 }

@@ -29,6 +29,7 @@ use signals::{Caught, Signals};
 
 /// How to relay.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent choices of a command")]
 pub(crate) struct Options {
     /// `-i`.
     pub(crate) stdin: bool,
@@ -293,11 +294,7 @@ impl Relay<'_> {
         match notice {
             Notice::Started { .. } | Notice::Done | Notice::Stats(_) | Notice::Processes(_) => {}
             Notice::Restarting => self.result.goes_on = true,
-            Notice::Failed { message, exit_code } => {
-                self.result.outcome = Outcome::StartFailed { message, exit_code };
-                self.input.close();
-            }
-            Notice::StartFailed { message, exit_code } => {
+            Notice::StartFailed { message, exit_code } | Notice::Failed { message, exit_code } => {
                 self.result.outcome = Outcome::StartFailed { message, exit_code };
                 self.input.close();
             }

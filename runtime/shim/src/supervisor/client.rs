@@ -109,14 +109,13 @@ impl Writer {
                 None => write.await,
                 Some(patience) => timeout(patience, write).await.unwrap_or_else(|late| Err(late.into())),
             };
-            match wrote {
-                Ok(count @ 1..) => rest = &rest[count..],
-                _ => {
-                    // A frame that was begun cannot be given up without the connection.
-                    *stream = None;
-                    self.close();
-                    return false;
-                }
+            if let Ok(count @ 1..) = wrote {
+                rest = &rest[count..];
+            } else {
+                // A frame that was begun cannot be given up without the connection.
+                *stream = None;
+                self.close();
+                return false;
             }
         }
         true

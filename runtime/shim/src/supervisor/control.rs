@@ -90,6 +90,10 @@ fn take<'a, R: Running>(
             *kill_at = Some(Instant::now());
         }
         Ask::Gone => {}
+        Ask::Policy(restart) => {
+            world.restart = restart;
+            order.answer(Ok(Answer::Done));
+        }
         Ask::Stop { signal, patience, keep } => {
             world.board.stopping();
             if keep {
@@ -109,7 +113,7 @@ fn take<'a, R: Running>(
             work.push(Box::pin(perform(running, Rc::clone(&world.board), Order { ask, reply: order.reply })));
         }
         ask => {
-            work.push(Box::pin(perform(running, Rc::clone(&world.board), Order { ask, reply: order.reply })))
+            work.push(Box::pin(perform(running, Rc::clone(&world.board), Order { ask, reply: order.reply })));
         }
     }
 }
@@ -182,7 +186,7 @@ async fn perform<R: Running>(running: &R, board: Rc<Board>, order: Order) -> Opt
             Answer::Process(process)
         }),
         Ask::Sync => running.sync().await.map(|()| Answer::Done),
-        Ask::Kill { .. } | Ask::Stop { .. } | Ask::Untie | Ask::Gone => Ok(Answer::Done),
+        Ask::Kill { .. } | Ask::Stop { .. } | Ask::Policy(_) | Ask::Untie | Ask::Gone => Ok(Answer::Done),
     };
     Order { ask: Ask::Gone, reply }.answer(result);
     started

@@ -107,6 +107,7 @@ pub async fn supervise<G: Ground>(
         later: Vec::new(),
         stoppers: Vec::new(),
         ends,
+        restart: plan.restart,
         backoff: Backoff::default(),
         started: None,
         again: None,

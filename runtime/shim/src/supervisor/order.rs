@@ -8,6 +8,7 @@ use sandbox_container::archive::Archive;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::isolation::{Exec, Failure, Figures, Process, Update};
+use crate::plan::Restart;
 
 /// Orders that wait; when it is full, whoever asks waits.
 const QUEUE: usize = 64;
@@ -39,6 +40,8 @@ pub(crate) enum Ask {
     Pause,
     Resume,
     Update(Box<Update>),
+    /// Another restart policy.
+    Policy(Restart),
     Processes,
     /// Answered at the container's end.
     Stop {

@@ -124,6 +124,7 @@ async fn answer(door: &Rc<Door>, request: Request, client: &mut Client) {
         Request::Pause => Ask::Pause,
         Request::Resume => Ask::Resume,
         Request::Update(update) => Ask::Update(update),
+        Request::Policy { restart } => Ask::Policy(restart),
         Request::Processes => Ask::Processes,
         Request::Stats => Ask::Stats,
         Request::Sync => Ask::Sync,
@@ -135,7 +136,7 @@ async fn answer(door: &Rc<Door>, request: Request, client: &mut Client) {
 
 /// Hands out the root file system on this host.
 async fn root(door: &Door, client: &mut Client) {
-    let root = door.root.borrow().as_ref().map(|root| root.try_clone());
+    let root = door.root.borrow().as_ref().map(OwnedFd::try_clone);
     let failure = match root {
         Some(Ok(root)) => match client.writer.notify_with(&Notice::Done, &root).await {
             Ok(()) => return,
@@ -178,12 +179,11 @@ async fn wait(door: &Door, client: &mut Client) {
     tokio::select! {
         changed = ends.changed() => {
             let exit = ends.borrow().clone();
-            let notice = match (changed, exit) {
-                (Ok(()), Some(exit)) => Notice::Exited(exit),
-                _ => {
-                    let Failure { message, exit_code } = not_running();
-                    Notice::Failed { message, exit_code }
-                }
+            let notice = if let (Ok(()), Some(exit)) = (changed, exit) {
+                Notice::Exited(exit)
+            } else {
+                let Failure { message, exit_code } = not_running();
+                Notice::Failed { message, exit_code }
             };
             client.writer.notify(&notice).await;
         }

@@ -432,7 +432,7 @@ fn a_tied_container_ends_with_its_client_and_a_detached_one_does_not() {
 fn a_start_that_fails_is_told_with_its_code() {
     let exit = supervised(
         |_, fake| {
-            fake.outcomes[0] = Err(Failure { message: "exec: \"x\": not found".into(), exit_code: 127 })
+            fake.outcomes[0] = Err(Failure { message: "exec: \"x\": not found".into(), exit_code: 127 });
         },
         |mut world| async move {
             let notice = world.remote().notice().await;

@@ -16,7 +16,7 @@ use super::order::{Answer, Ask, Order, Orders, not_running};
 use super::policy::Backoff;
 use crate::isolation::Failure;
 use crate::log::Log;
-use crate::plan::Plan;
+use crate::plan::{Plan, Restart};
 use crate::stamps::Stamps;
 use crate::wire::{Exit, Notice};
 
@@ -48,6 +48,8 @@ pub(crate) struct World<'a> {
     pub(crate) stoppers: Vec<Order>,
     /// Tells of every end.
     pub(crate) ends: watch::Sender<Option<Exit>>,
+    /// The plan's, until somebody wants another.
+    pub(crate) restart: Restart,
     pub(crate) backoff: Backoff,
     /// When its process began to run.
     pub(crate) started: Option<Instant>,
@@ -112,6 +114,14 @@ impl World<'_> {
                     return false;
                 }
                 Ask::Untie | Ask::Gone => {}
+                Ask::Policy(restart) => {
+                    self.restart = restart;
+                    order.answer(Ok(Answer::Done));
+                    // It is not to be started again any more.
+                    if restart == Restart::No {
+                        return false;
+                    }
+                }
                 Ask::Exec(_) => order.answer(Err(Failure {
                     message: format!(
                         "Container {} is restarting, wait until the container is running",
@@ -129,7 +139,7 @@ impl World<'_> {
         let ran = self.started.take().map_or(Duration::ZERO, |started| started.elapsed());
         self.board.died(exit, ran);
         self.again =
-            if self.board.stopped() { None } else { self.backoff.next(self.plan.restart, exit.code, ran) };
+            if self.board.stopped() { None } else { self.backoff.next(self.restart, exit.code, ran) };
         if self.again.is_some() {
             self.board.restarting(exit);
             self.hub.notify(&Notice::Restarting).await;
