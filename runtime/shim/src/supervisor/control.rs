@@ -33,7 +33,8 @@ pub(super) async fn control<R: Running>(
     let mut work = Work::new();
     let mut kill_at =
         world.plan.timeout_s.map(|seconds| Instant::now() + Duration::from_secs(seconds.into()));
-    for order in std::mem::take(&mut world.later) {
+    let again = world.limits.clone().map(|limits| Order { ask: Ask::Update(limits), reply: None });
+    for order in again.into_iter().chain(std::mem::take(&mut world.later)) {
         take(world, running, order, &mut work, &mut kill_at);
     }
     loop {
@@ -113,6 +114,9 @@ fn take<'a, R: Running>(
             work.push(Box::pin(perform(running, Rc::clone(&world.board), Order { ask, reply: order.reply })));
         }
         ask => {
+            if let Ask::Update(limits) = &ask {
+                world.limits = Some(limits.clone());
+            }
             work.push(Box::pin(perform(running, Rc::clone(&world.board), Order { ask, reply: order.reply })));
         }
     }

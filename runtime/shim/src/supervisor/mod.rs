@@ -106,6 +106,7 @@ pub async fn supervise<G: Ground>(
         ending: false,
         later: Vec::new(),
         stoppers: Vec::new(),
+        limits: None,
         ends,
         restart: plan.restart,
         backoff: Backoff::default(),

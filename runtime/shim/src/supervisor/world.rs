@@ -14,7 +14,7 @@ use super::hub::Hub;
 use super::input::Input;
 use super::order::{Answer, Ask, Order, Orders, not_running};
 use super::policy::Backoff;
-use crate::isolation::Failure;
+use crate::isolation::{Failure, Update};
 use crate::log::Log;
 use crate::plan::{Plan, Restart};
 use crate::stamps::Stamps;
@@ -46,6 +46,8 @@ pub(crate) struct World<'a> {
     pub(crate) later: Vec<Order>,
     /// Who waits for the container's end.
     pub(crate) stoppers: Vec<Order>,
+    /// The last limits that it was given while it ran, which its plan does not know.
+    pub(crate) limits: Option<Box<Update>>,
     /// Tells of every end.
     pub(crate) ends: watch::Sender<Option<Exit>>,
     /// The plan's, until somebody wants another.
