@@ -121,7 +121,9 @@ pub(crate) fn dispatch(cli: Cli, started_ns: u64) -> Result<u8, Failure> {
         Command::Events(flags) | Command::System { what: SystemCommand::Events(flags) } => {
             system::events::run(global, &flags)
         }
-        Command::Logs(flags) => container::logs::run(global, &flags),
+        Command::Logs(flags) | Command::Container { what: ContainerCommand::Logs(flags) } => {
+            container::logs::run(global, &flags)
+        }
         Command::Doctor(flags) => doctor::run(global, &flags),
         Command::Bench { what: BenchCommand::Startup(flags) } => crate::bench::run(global, &flags),
     }

@@ -37,6 +37,9 @@ pub(crate) enum ContainerCommand {
     /// List containers
     #[command(aliases = ["list", "ps"], override_usage = "sandbox container ls [OPTIONS]", help_template = TEMPLATE, args_override_self = true)]
     Ls(PsFlags),
+    /// Fetch the logs of a container
+    #[command(override_usage = "sandbox container logs [OPTIONS] CONTAINER", help_template = TEMPLATE, args_override_self = true)]
+    Logs(super::logs::LogsFlags),
     /// Pause all processes within one or more containers
     #[command(override_usage = "sandbox container pause CONTAINER [CONTAINER...]", help_template = TEMPLATE, args_override_self = true)]
     Pause(NamesFlags),
