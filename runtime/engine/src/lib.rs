@@ -4,14 +4,18 @@
 //! [`crate::state`] shared by all commands, a lock per container that its owner holds, and reclaim of whatever has no
 //! owner any more.
 
+mod access;
 mod announce;
+pub mod archive;
 mod boot;
 mod cgroup;
 mod check;
 mod clock;
+mod commit;
 mod config;
 mod control;
 mod create;
+mod diff;
 pub mod doctor;
 mod engine;
 mod error;
@@ -44,15 +48,20 @@ mod spawn;
 pub mod spec;
 mod start;
 pub mod state;
+mod stopped;
+mod supervised;
 pub mod top;
 mod usage;
 mod volumes;
 
+pub use archive::{Files, Hold, Supervisor};
 pub use cgroup::Hierarchy;
 pub use check::{Finding, Problem};
 pub use clock::{monotonic_ns, realtime_ns, rfc3339_nano};
+pub use commit::Commit;
 pub use config::{Config, DEFAULT_CONFIG};
 pub use create::{Made, REAP};
+pub use diff::{ChangeKind, FileChange};
 pub use engine::Engine;
 pub use error::{Error, Result};
 pub use exec::ExecRequest;

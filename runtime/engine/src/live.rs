@@ -193,6 +193,17 @@ pub(crate) struct Conversation {
 }
 
 impl Conversation {
+    pub(crate) fn open(stream: UnixStream, request: &Request) -> Result<Conversation> {
+        let (sender, receiver) =
+            client::connect(stream).map_err(Error::system("connect to the supervisor"))?;
+        match sender.request(request) {
+            // It has just ended, or never listens: the answer tells.
+            Ok(()) | Err(client::FrameError::Io(_)) => {}
+            Err(e) => return Err(Error::invalid(format!("ask the supervisor: {e}"))),
+        }
+        Ok(Conversation { _sender: sender, receiver })
+    }
+
     /// The next notice; a failure is an error.
     pub(crate) fn next(&mut self) -> Result<Option<Notice>> {
         loop {
@@ -210,7 +221,7 @@ impl Conversation {
 }
 
 /// By the directory's descriptor: an address holds 107 bytes (unix(7)).
-fn connect(run_dir: &Path) -> std::io::Result<UnixStream> {
+pub(crate) fn connect(run_dir: &Path) -> std::io::Result<UnixStream> {
     let directory =
         rustix::fs::open(run_dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     UnixStream::connect(format!("/proc/self/fd/{}/{SOCKET_FILE}", directory.as_raw_fd()))

@@ -221,6 +221,7 @@ impl<I: Isolation, F: FnMut() -> I> Ground for Site<'_, F> {
             let _ = rustix::mount::unmount(&path, UnmountFlags::DETACH);
             let _ = std::fs::remove_dir(&path);
         }
+        rootfs::forgive(&self.plan.rootfs);
         let vsock = self.plan.run_dir.join(vm::VSOCK);
         for entry in std::fs::read_dir(&vsock).into_iter().flatten().flatten() {
             let _ = std::fs::remove_file(entry.path());

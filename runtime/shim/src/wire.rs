@@ -10,6 +10,7 @@
 
 use oci_spec::runtime as oci;
 use sandbox_container::Processes;
+use sandbox_container::archive::Archive;
 use serde::{Deserialize, Serialize};
 
 use crate::isolation::{Figures, Update};
@@ -72,6 +73,13 @@ pub enum Request {
     Processes,
     /// First: what it uses.
     Stats,
+    /// First: copy files into or out of the container, over the streams of this connection as [`Request::Exec`] has them;
+    /// `id` as there.
+    Archive { id: String, archive: Archive },
+    /// First: what its processes wrote so far reaches the host's files.
+    Sync,
+    /// First: its root file system on this host, as a descriptor that comes with [`Notice::Done`].
+    Root,
     /// First: answered with [`Notice::Exited`] when it ends the next time.
     Wait,
 }

@@ -3,6 +3,7 @@
 mod container;
 mod doctor;
 mod image;
+mod output_file;
 mod registry;
 mod system;
 
@@ -105,6 +106,18 @@ pub(crate) fn dispatch(cli: Cli, started_ns: u64) -> Result<u8, Failure> {
         }
         Command::Tag(flags) | Command::Image { what: ImageCommand::Tag(flags) } => {
             image::tag::run(global, &flags)
+        }
+        Command::Cp(flags) | Command::Container { what: ContainerCommand::Cp(flags) } => {
+            container::cp::run(global, &flags)
+        }
+        Command::Diff(flags) | Command::Container { what: ContainerCommand::Diff(flags) } => {
+            container::diff::run(global, &flags)
+        }
+        Command::Export(flags) | Command::Container { what: ContainerCommand::Export(flags) } => {
+            container::export::run(global, &flags)
+        }
+        Command::Commit(flags) | Command::Container { what: ContainerCommand::Commit(flags) } => {
+            container::commit::run(global, &flags)
         }
         Command::Login(flags) => registry::login::run(global, &flags),
         Command::Logout(flags) => registry::logout::run(global, &flags),

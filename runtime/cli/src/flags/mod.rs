@@ -3,6 +3,7 @@
 pub(crate) mod container;
 pub(crate) mod containers;
 pub(crate) mod events;
+pub(crate) mod files;
 pub(crate) mod image;
 pub(crate) mod logs;
 pub(crate) mod registry;
@@ -167,6 +168,18 @@ pub(crate) enum Command {
     /// List images
     #[command(override_usage = "sandbox images [OPTIONS] [REPOSITORY[:TAG]]", help_template = TEMPLATE, args_override_self = true)]
     Images(image::ImagesFlags),
+    /// Copy files/folders between a container and the local filesystem
+    #[command(override_usage = "sandbox cp [OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n\tsandbox cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH", help_template = TEMPLATE, args_override_self = true)]
+    Cp(files::CpFlags),
+    /// Inspect changes to files or directories on a container's filesystem
+    #[command(override_usage = "sandbox diff CONTAINER", help_template = TEMPLATE, args_override_self = true)]
+    Diff(files::DiffFlags),
+    /// Export a container's filesystem as a tar archive
+    #[command(override_usage = "sandbox export [OPTIONS] CONTAINER", help_template = TEMPLATE, args_override_self = true)]
+    Export(files::ExportFlags),
+    /// Create a new image from a container's changes
+    #[command(override_usage = "sandbox commit [OPTIONS] CONTAINER [REPOSITORY[:TAG]]", help_template = TEMPLATE, args_override_self = true)]
+    Commit(files::CommitFlags),
     /// Authenticate to a registry
     #[command(override_usage = "sandbox login [OPTIONS] [SERVER]", help_template = TEMPLATE, args_override_self = true)]
     Login(registry::LoginFlags),

@@ -172,19 +172,29 @@ async fn perform<R: Running>(running: &R, board: Rc<Board>, order: Order) -> Opt
             board.paused(false);
             Answer::Done
         }),
-        Ask::Exec(_) if board.is_paused() => Err(Failure {
-            message: format!("Container {} is paused, unpause the container before exec", board.id()),
-            exit_code: 1,
-        }),
+        Ask::Exec(_) if board.is_paused() => Err(paused(&board, "exec")),
+        // Docker copies from a frozen container; of a microVM that stands still nobody inside can.
+        Ask::Archive { .. } if board.is_paused() => Err(paused(&board, "copying")),
         Ask::Exec(exec) => running.exec(*exec).await.map(|process| {
             let (process, ended) = shared_end(process);
             started = Some(ended);
             Answer::Process(process)
         }),
+        Ask::Archive { name, archive } => running.archive(name, archive).await.map(|process| {
+            let (process, ended) = shared_end(process);
+            started = Some(ended);
+            Answer::Process(process)
+        }),
+        Ask::Sync => running.sync().await.map(|()| Answer::Done),
         Ask::Kill { .. } | Ask::Stop { .. } | Ask::Policy(_) | Ask::Untie | Ask::Gone => Ok(Answer::Done),
     };
     Order { ask: Ask::Gone, reply }.answer(result);
     started
+}
+
+fn paused(board: &Board, what: &str) -> Failure {
+    let message = format!("Container {} is paused, unpause the container before {what}", board.id());
+    Failure { message, exit_code: 1 }
 }
 
 /// A second one who learns of the end of `process`.

@@ -79,12 +79,14 @@ pub async fn supervise<G: Ground>(
     let (asking, orders) = Orders::new();
     let (hub, input, board) = (Rc::new(Hub::default()), Rc::new(Input::default()), Rc::new(Board::new(plan)));
     let (ends, _) = watch::channel(None);
+    let root = Rc::default();
     let primary = Primary::begin(clients.primary, plan, &hub, &input, asking.clone());
     let door = Door {
         stdin_once: plan.stdin_once,
         hub: Rc::clone(&hub),
         input: Rc::clone(&input),
         board: Rc::clone(&board),
+        root: Rc::clone(&root),
         orders: asking.clone(),
         ends: ends.subscribe(),
     };
@@ -94,6 +96,7 @@ pub async fn supervise<G: Ground>(
         hub,
         input,
         log: Rc::default(),
+        root,
         board,
         stamps: Rc::clone(stamps),
         asking,
@@ -116,6 +119,7 @@ pub async fn supervise<G: Ground>(
             break world.failed(failure.clone()).await;
         }
         let exit = begin(&mut world, &mut ground).await;
+        world.root.take();
         ground.clear();
         let Some(wait) = world.again.take() else { break exit };
         // Who was there for this run has seen its end.
@@ -162,6 +166,7 @@ async fn begin<G: Ground>(world: &mut World<'_>, ground: &mut G) -> Exit {
         Err(failure) => return world.failed(failure).await,
     };
     world.stamps.mark("rootfs_mounted");
+    *world.root.borrow_mut() = rootfs.try_clone().ok();
     let stamps = Rc::clone(&world.stamps);
     let start = Start { plan: world.plan, rootfs, stamps: &stamps };
     match round::round(world, isolation, start).await {

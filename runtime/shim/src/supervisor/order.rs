@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use sandbox_container::Processes;
+use sandbox_container::archive::Archive;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::isolation::{Exec, Failure, Figures, Process, Update};
@@ -30,6 +31,11 @@ pub(crate) enum Ask {
         cols: u16,
     },
     Exec(Box<Exec>),
+    Archive {
+        name: String,
+        archive: Archive,
+    },
+    Sync,
     Stats,
     Pause,
     Resume,

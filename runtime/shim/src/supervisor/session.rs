@@ -3,6 +3,8 @@
 //! The socket is in a directory that only root may enter, so whoever connects is trusted with the container, but not
 //! to read, to be there, or to be of the same version.
 
+use std::cell::RefCell;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -36,6 +38,8 @@ pub(crate) struct Door {
     pub(crate) hub: Rc<Hub>,
     pub(crate) input: Rc<Input>,
     pub(crate) board: Rc<Board>,
+    /// The overlay of the container that runs now.
+    pub(crate) root: Rc<RefCell<Option<OwnedFd>>>,
     pub(crate) orders: Orders,
     pub(crate) ends: watch::Receiver<Option<Exit>>,
 }
@@ -109,6 +113,8 @@ async fn answer(door: &Rc<Door>, request: Request, client: &mut Client) {
     let ask = match request {
         Request::Attach(streams) => return attach(door, streams, client).await,
         Request::Exec(request) => return exec::run(&door.orders, &door.board, *request, client).await,
+        Request::Archive { id, archive } => return exec::archive(&door.orders, id, archive, client).await,
+        Request::Root => return root(door, client).await,
         Request::Wait => return wait(door, client).await,
         Request::Signal { signal } | Request::Kill { signal } => Ask::Kill { signal },
         Request::Resize { rows, cols } => Ask::Resize { process: String::new(), rows, cols },
@@ -121,10 +127,25 @@ async fn answer(door: &Rc<Door>, request: Request, client: &mut Client) {
         Request::Policy { restart } => Ask::Policy(restart),
         Request::Processes => Ask::Processes,
         Request::Stats => Ask::Stats,
+        Request::Sync => Ask::Sync,
         Request::Detach => return,
     };
     let answer = door.orders.ask(ask).await;
     reply(&client.writer, answer).await;
+}
+
+/// Hands out the root file system on this host.
+async fn root(door: &Door, client: &mut Client) {
+    let root = door.root.borrow().as_ref().map(|root| root.try_clone());
+    let failure = match root {
+        Some(Ok(root)) => match client.writer.notify_with(&Notice::Done, &root).await {
+            Ok(()) => return,
+            Err(error) => Failure::engine(format!("hand out the root file system: {error}")),
+        },
+        Some(Err(error)) => Failure::engine(format!("hand out the root file system: {error}")),
+        None => not_running(),
+    };
+    reply(&client.writer, Err(failure)).await;
 }
 
 /// Tells what came of an order.

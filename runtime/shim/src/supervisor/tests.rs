@@ -131,6 +131,15 @@ impl Running for FakeRunning {
         Ok(Figures::default())
     }
 
+    async fn archive(&self, _: String, _: sandbox_container::archive::Archive) -> Result<Process, Failure> {
+        Err(Failure::engine("a fake"))
+    }
+
+    async fn sync(&self) -> Result<(), Failure> {
+        self.calls.borrow_mut().push("sync".into());
+        Ok(())
+    }
+
     async fn stop(self, durable: bool) -> Result<(), Failure> {
         self.calls.borrow_mut().push(format!("stop durable={durable}"));
         Ok(())

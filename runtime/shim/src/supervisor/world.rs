@@ -1,6 +1,7 @@
 //! What outlives a single start of the container: its clients, its orders, its status.
 
 use std::cell::RefCell;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ pub(crate) struct World<'a> {
     pub(crate) hub: Rc<Hub>,
     pub(crate) input: Rc<Input>,
     pub(crate) log: Rc<RefCell<Option<Log>>>,
+    /// The overlay of the container that runs now.
+    pub(crate) root: Rc<RefCell<Option<OwnedFd>>>,
     pub(crate) board: Rc<Board>,
     pub(crate) stamps: Rc<Stamps>,
     /// For those of its own.

@@ -1,11 +1,16 @@
 //! The commands about containers.
 
 pub(super) mod attach;
+pub(super) mod commit;
+pub(super) mod cp;
 pub(super) mod create;
+pub(super) mod diff;
 pub(super) mod exec;
+pub(super) mod export;
 pub(super) mod inspect;
 pub(super) mod kill;
 pub(super) mod list;
+pub(super) mod logs;
 pub(super) mod pause;
 pub(super) mod port;
 pub(super) mod prune;
@@ -44,4 +49,3 @@ fn each(
     }
     Failure::all(failures)
 }
-pub(super) mod logs;
