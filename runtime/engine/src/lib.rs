@@ -21,6 +21,7 @@ pub mod image;
 mod images;
 mod installation;
 pub mod isolation;
+mod joins;
 mod life;
 mod live;
 pub mod lock;

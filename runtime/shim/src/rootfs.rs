@@ -52,7 +52,7 @@ pub fn mount(rootfs: &Rootfs, scratch: &Path) -> Result<OwnedFd, Failure> {
 /// Where, and why it failed.
 pub fn attach(mount: &OwnedFd, at: &Path) -> Result<(), Failure> {
     rustix::mount::move_mount(mount, "", CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
-        .map_err(|error| Failure::engine(format!("mount the root file system on {}: {error}", at.display())))
+        .map_err(|error| Failure::engine(format!("mount on {}: {error}", at.display())))
 }
 
 #[derive(Debug)]

@@ -2,8 +2,10 @@
 
 pub(crate) mod container;
 pub(crate) mod events;
+mod health;
 pub(crate) mod image;
 pub(crate) mod logs;
+mod refused;
 pub(crate) mod registry;
 pub(crate) mod run;
 pub(crate) mod system;
