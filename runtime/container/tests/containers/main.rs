@@ -12,8 +12,8 @@ mod lifecycle;
 mod limits;
 mod mounts;
 mod namespaces;
-
 mod security;
+mod shared;
 mod streams;
 mod support;
 
@@ -29,6 +29,7 @@ fn main() {
         identity::TESTS,
         mounts::TESTS,
         namespaces::TESTS,
+        shared::TESTS,
         security::TESTS,
         hostile::TESTS,
         lifecycle::TESTS,
