@@ -1,5 +1,6 @@
 //! Flags of `run` that choose namespaces, devices and limits: they work in both isolations, or the one that cannot says why.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rstest::rstest;
@@ -15,14 +16,22 @@ struct Container(String);
 impl Container {
     fn started(isolation: Isolation, name: &str, flags: &[&str], command: &[&str]) -> Self {
         let container = Self(format!("{name}-{}", isolation.name()));
-        let fixed = ["-d", "--name", &container.0];
-        let line: Vec<&str> = [&fixed, flags, &["alpine"], command].concat();
-        Sandbox::shared().run(isolation, line).expect_code(0);
+        let fixed = ["run", "-d", "--isolation", isolation.name(), "--name", &container.0];
+        sandbox(&[&fixed, flags, &["alpine"], command].concat()).expect_code(0);
         container
     }
 
     fn exec(&self, command: &[&str]) -> Output {
         sandbox(&[&["exec", self.0.as_str()], command].concat())
+    }
+
+    /// Waits until a command in it succeeds.
+    fn until(&self, command: &[&str]) {
+        let end = Instant::now() + LIMIT;
+        while self.exec(command).code != 0 {
+            assert!(Instant::now() < end, "{command:?} does not come true");
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 }
 
@@ -94,8 +103,8 @@ fn limits_devices_and_namespaces_of_ones_own(#[values(Process, Vm)] isolation: I
         "--userns=host",
         "--cpu-period=50000",
         "--cpu-quota=25000",
-        "--device=/dev/fuse:rw",
-        "--device-cgroup-rule=c 10:200 rwm",
+        "--device=/dev/zero:/dev/nothing:r",
+        "--device-cgroup-rule=c 1:11 w",
         "--cgroup-parent=/sandbox-e2e-flags",
         "--oom-score-adj=500",
         "--sysctl=net.ipv4.ip_forward=1",
@@ -105,13 +114,25 @@ fn limits_devices_and_namespaces_of_ones_own(#[values(Process, Vm)] isolation: I
         "--expose=80",
         "--volume-driver=local",
     ];
-    let script = "echo $$; cat /sys/fs/cgroup/cpu.max; [ -c /dev/fuse ] && [ ! -e /dev/shm ] && echo devices; \
-                  : < /dev/fuse && mknod /tun c 10 200 && : < /tun && echo opened; cat /proc/self/oom_score_adj; \
-                  cat /proc/sys/net/ipv4/ip_forward";
+    let script = "echo $$; cat /sys/fs/cgroup/cpu.max; [ ! -e /dev/shm ] && head -c 3 /dev/nothing | wc -c; \
+                  mknod /dev/log-of-the-kernel c 1 11 && : > /dev/log-of-the-kernel && echo opened; \
+                  cat /proc/self/oom_score_adj /proc/sys/net/ipv4/ip_forward";
     let out = shell(isolation, &flags, script).expect_code(0);
-    assert_eq!(out.stdout, "1\n25000 50000\ndevices\nopened\n500\n1\n", "{}", out.stderr);
+    assert_eq!(out.stdout, "1\n25000 50000\n3\nopened\n500\n1\n", "{}", out.stderr);
     assert!(out.stderr.contains("WARNING: Your kernel does not support memory swappiness"), "{}", out.stderr);
     assert!(out.stderr.contains("WARNING: Your kernel does not support OomKillDisable"), "{}", out.stderr);
+    // A parent that somebody named is not taken away with the container.
+    let tree = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"]
+        .iter()
+        .find(|tree| Path::new(tree).join("cgroup.procs").exists());
+    std::fs::remove_dir(Path::new(tree.unwrap()).join("sandbox-e2e-flags")).unwrap();
+}
+
+#[rstest]
+fn a_vm_has_the_devices_of_its_own_kernel() {
+    let flags = ["--device=/dev/fuse", "--device=/dev/net/tun", "--device=/dev/loop-control:r"];
+    let script = "for d in fuse net/tun loop-control; do : < /dev/$d && echo $d; done";
+    assert_eq!(shell(Vm, &flags, script).expect_code(0).stdout, "fuse\nnet/tun\nloop-control\n");
 }
 
 #[rstest]
@@ -148,14 +169,15 @@ fn the_hosts_namespaces() {
 
 #[rstest]
 fn namespaces_of_another_container() {
-    let lender = Container::started(Process, "lender", &["--ipc=shareable"], &["sleep", "1000"]);
+    let lender = Container::started(Process, "lender", &["--init", "--ipc=shareable"], &["sleep", "1000"]);
     let joins = [format!("--pid=container:{}", lender.0), format!("--ipc=container:{}", lender.0)];
     let joins = [joins[0].as_str(), joins[1].as_str()];
     let out = shell(Process, &joins, "cat /proc/1/comm; echo word > /dev/shm/x; sleep 1000 & exit 4")
         .expect_code(4);
-    assert_eq!(out.stdout, "sleep\n");
+    assert_eq!(out.stdout, "sandbox-init\n");
     assert_eq!(lender.exec(&["cat", "/dev/shm/x"]).expect_code(0).stdout, "word\n");
-    assert_eq!(lender.exec(&["pgrep", "-c", "sleep"]).stdout.trim(), "1", "nothing of the other one is left");
+    let others = "[ $(grep -l '^sleep' /proc/[0-9]*/comm | wc -l) = 1 ]";
+    lender.until(&["sh", "-c", others]);
 
     let private = Container::started(Process, "miser", &[], &["true"]);
     let out = shell(Process, &[&format!("--ipc=container:{}", private.0)], "true").expect_code(125);
@@ -171,17 +193,16 @@ fn volumes_of_another_container(#[values(Process, Vm)] isolation: Isolation) {
         Container::started(isolation, "donor", &["-v", "/data"], &["sh", "-c", "echo word > /data/x"]);
     sandbox(&["wait", &donor.0]);
     let script = "cat /data/x; touch /data/y && echo written";
-    let out = shell(isolation, &["--rm", "--volumes-from", &donor.0], script).expect_code(0);
+    let out = shell(isolation, &["--volumes-from", &donor.0], script).expect_code(0);
     assert_eq!(out.stdout, "word\nwritten\n");
-    let out =
-        shell(isolation, &["--rm", "--volumes-from", &format!("{}:ro", donor.0)], script).expect_code(1);
+    let out = shell(isolation, &["--volumes-from", &format!("{}:ro", donor.0)], script).expect_code(1);
     assert_eq!(out.stdout, "word\n", "the volume outlived the --rm of another user");
 }
 
 #[rstest]
 fn a_container_is_replaced_by_its_name(#[values(Process, Vm)] isolation: Isolation) {
     let old = Container::started(isolation, "replaced", &[], &["sleep", "1000"]);
-    let flags = ["--replace", "--rm", "--name", &old.0];
+    let flags = ["--replace", "--name", &old.0];
     assert_eq!(shell(isolation, &flags, "echo new").expect_code(0).stdout, "new\n");
     let out = sandbox(&["start", &old.0]);
     assert!(out.stderr.contains("No such container"), "{out:?}");
@@ -189,12 +210,9 @@ fn a_container_is_replaced_by_its_name(#[values(Process, Vm)] isolation: Isolati
 
 #[rstest]
 fn a_stop_that_waits_for_ever() {
-    let script = "trap 'sleep 2; exit 6' TERM; echo up > /up; while :; do sleep 0.1; done";
+    let script = "trap 'sleep 12; exit 6' TERM; echo up > /up; while :; do sleep 0.1; done";
     let patient = Container::started(Process, "patient", &["--stop-timeout", "-1"], &["sh", "-c", script]);
-    let end = Instant::now() + LIMIT;
-    while patient.exec(&["test", "-e", "/up"]).code != 0 {
-        assert!(Instant::now() < end, "it does not come up");
-    }
+    patient.until(&["test", "-e", "/up"]);
     sandbox(&["stop", &patient.0]).expect_code(0);
     assert_eq!(sandbox(&["wait", &patient.0]).stdout, "6\n");
 }

@@ -111,7 +111,15 @@ pub(crate) fn check(request: &Request, host: &Host) -> Result<()> {
     crate::spec::check_limits(&request.limits, host.cpus)?;
     check_hostname(request)?;
     check_uts(request)?;
-    request.cgroup_parent.as_deref().map_or(Ok(()), crate::cgroup::check_parent)?;
+    if let Some(parent) = &request.cgroup_parent {
+        crate::cgroup::check_parent(parent)?;
+        if host.cgroup.is_none() {
+            return Err(Error::invalid(
+                "--cgroup-parent: no cgroup v2 tree is mounted on this host; mount one, boot with \
+                 systemd.unified_cgroup_hierarchy=1, or leave the option out",
+            ));
+        }
+    }
     check_sysctls(request)?;
     request.isolation.rules().check(request, host)
 }
@@ -239,6 +247,10 @@ mod tests {
         request.namespaces.ipc = Ipc::Host;
         let text = check(&request, &host()).unwrap_err().to_string();
         assert_eq!(text, "sysctl 'kernel.shmmax' not allowed in host ipc namespace");
+        let request = Request { cgroup_parent: Some("/ours".to_owned()), ..Request::default() };
+        assert!(
+            check(&request, &host()).unwrap_err().to_string().starts_with("--cgroup-parent: no cgroup v2")
+        );
     }
 
     #[rstest]
