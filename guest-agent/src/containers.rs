@@ -67,6 +67,7 @@ impl Containers {
         options.cgroup = Some(mounts::CGROUPS.into());
         options.stdio = core_stdio;
         options.init = request.init;
+        options.own_kernel = true;
         let mut container = sandbox_container::create(options)?;
         let pid = container.pid().as_raw_nonzero().get();
         let master = container.terminal();

@@ -55,7 +55,7 @@ impl Usage {
     }
 }
 
-/// Go's pflag shows `-q, --quiet` and `--name string` where the parser has `-q, --quiet[=<QUIET>]` and `--name <string>`.
+/// Go's pflag sorts flags by their long names; `--help`, which it hides, stays last. It shows `-q, --quiet` and `--name string` where the parser has `-q, --quiet[=<QUIET>]` and `--name <string>`.
 fn options_as_go_shows_them(help: &str) -> String {
     let is_option = |line: &str| line.starts_with("  -") || line.starts_with("      --");
     let parts = |line: &str| -> Option<(String, String)> {
@@ -81,7 +81,29 @@ fn options_as_go_shows_them(help: &str) -> String {
             None => line.to_owned(),
         });
     }
-    lines.join("\n")
+    let mut entries: Vec<(Option<String>, String)> = Vec::new();
+    for (line, shown) in help.lines().zip(lines) {
+        match entries.last_mut() {
+            // A description that goes on belongs to its option.
+            Some((Some(_), entry))
+                if !is_option(line) && !line.trim().is_empty() && line.starts_with(' ') =>
+            {
+                entry.push('\n');
+                entry.push_str(&shown);
+            }
+            _ => entries.push((is_option(line).then(|| long_name(&shown)), shown)),
+        }
+    }
+    for options in entries.chunk_by_mut(|(one, _), (other, _)| one.is_some() && other.is_some()) {
+        options.sort_by(|(one, _), (other, _)| one.cmp(other));
+    }
+    entries.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join("\n")
+}
+
+/// What an option is sorted by.
+fn long_name(line: &str) -> String {
+    let name = line.split_whitespace().find_map(|word| word.strip_prefix("--")).unwrap_or_default();
+    if name == "help" { char::MAX.to_string() } else { name.to_owned() }
 }
 
 struct Context<'a>(&'a Error);

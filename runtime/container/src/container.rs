@@ -215,13 +215,14 @@ impl Container {
         }
     }
 
-    /// Waits for the init's end and reaps it. The status is kept: a second call answers the same.
+    /// Waits for the init's end and reaps it; the other processes end with it, whatever PID namespace they are in. The status is kept: a second call answers the same.
     pub fn wait(&mut self) -> Result<ExitStatus, Error> {
         if let Some(status) = self.ended {
             return Ok(status);
         }
         let status = self.init.wait()?;
         self.ended = Some(status);
+        self.end_the_others();
         Ok(status)
     }
 
@@ -229,8 +230,19 @@ impl Container {
     pub fn try_wait(&mut self) -> Result<Option<ExitStatus>, Error> {
         if self.ended.is_none() {
             self.ended = self.init.try_wait()?;
+            if self.ended.is_some() {
+                self.end_the_others();
+            }
         }
         Ok(self.ended)
+    }
+
+    /// In a PID namespace that is not its own the other processes outlive the init, with the ends of its pipes in their
+    /// hands. A failure comes again when the container is deleted.
+    fn end_the_others(&self) {
+        if let (false, Some(cgroup)) = (self.exec.owns_pids(), &self.cgroup) {
+            let _ = cgroup.kill();
+        }
     }
 
     /// What the container is doing now.

@@ -53,7 +53,11 @@ pub fn create(options: CreateOptions<'_>) -> Result<Container, Error> {
     }
     let filter = linux.seccomp().as_ref().map(seccomp::compile).transpose()?;
     let process = ProcessPlan::new(process, filter, linux.personality().as_ref())?;
-    let sysctls = linux.sysctl().as_ref().map(|list| plan::sysctl::plan(list, &namespaces)).transpose()?;
+    let sysctls = linux
+        .sysctl()
+        .as_ref()
+        .map(|list| plan::sysctl::plan(list, &namespaces, options.own_kernel))
+        .transpose()?;
     let needs_proc =
         sysctls.is_some() || options.init || process.apparmor.is_some() || process.selinux.is_some();
     if (spec.hostname().is_some() || spec.domainname().is_some()) && !namespaces.has(Type::Uts) {

@@ -34,17 +34,29 @@ pub(crate) struct ExecProfile {
     personality: Option<oci::LinuxPersonality>,
     /// CLONE_NEW* of the namespaces that are not the host's.
     namespaces: i32,
+    /// Its PID namespace is new: what is in it dies with the init.
+    own_pids: bool,
 }
 
 impl ExecProfile {
     pub(crate) fn new(spec: &oci::Spec) -> Self {
         let linux = spec.linux().as_ref();
         let namespaces = linux.and_then(|linux| linux.namespaces().as_deref()).unwrap_or_default();
+        let own_pids = |namespace: &oci::LinuxNamespace| {
+            let joined = namespace.path().as_ref().is_some_and(|path| !path.as_os_str().is_empty());
+            namespace.typ() == Type::Pid && !joined
+        };
         ExecProfile {
+            own_pids: namespaces.iter().any(own_pids),
             seccomp: linux.and_then(|linux| linux.seccomp().clone()),
             personality: linux.and_then(|linux| linux.personality().clone()),
             namespaces: namespaces.iter().fold(0, |flags, namespace| flags | namespace.typ() as i32),
         }
+    }
+
+    /// Whether the kernel ends all processes of the container when its init ends.
+    pub(crate) fn owns_pids(&self) -> bool {
+        self.own_pids
     }
 
     fn has(&self, kind: Type) -> bool {

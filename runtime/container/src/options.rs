@@ -33,6 +33,8 @@ pub struct CreateOptions<'a> {
     pub preserve_fds: u32,
     /// Do not make a new session keyring (`--no-new-keyring`).
     pub no_new_keyring: bool,
+    /// The kernel is the container's alone, a guest's: sysctls that belong to no namespace may be set, too.
+    pub own_kernel: bool,
     /// Switch the root with MS_MOVE and chroot instead of pivot_root (`--no-pivot`). A root that is
     /// the initramfs is recognised without it.
     pub no_pivot: bool,
@@ -52,6 +54,7 @@ impl<'a> CreateOptions<'a> {
             gate: Gate::InProcess,
             preserve_fds: 0,
             no_new_keyring: false,
+            own_kernel: false,
             no_pivot: false,
         }
     }

@@ -18,6 +18,8 @@ const USUAL: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 const KILL_WAIT: Duration = Duration::from_secs(10);
 /// A container that nests cgroups deeper than this is left to the next reclaim, one level at a time.
 const MAX_DEPTH: usize = 64;
+/// Bytes of a `--cgroup-parent`: room for the rest of the path is left in PATH_MAX.
+const MAX_PARENT: usize = 2048;
 
 /// A mounted cgroup v2 tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,10 +52,23 @@ impl Hierarchy {
         &self.controllers
     }
 
-    /// `<cgroup2>/sandbox/<id>`.
-    pub(crate) fn of_container(&self, id: &str) -> PathBuf {
-        self.path.join("sandbox").join(id)
+    /// `<cgroup2>/sandbox/<id>`, or below another parent.
+    pub(crate) fn of_container(&self, parent: Option<&str>, id: &str) -> PathBuf {
+        let parent = parent.map_or("sandbox", |parent| parent.trim_start_matches('/'));
+        self.path.join(parent).join(id)
     }
+}
+
+/// `--cgroup-parent`: a path below the tree's root that stays there.
+pub(crate) fn check_parent(parent: &str) -> Result<()> {
+    let path = parent.trim_start_matches('/');
+    let plain = |part: &str| !part.is_empty() && part != "." && part != ".." && part.len() <= 255;
+    if parent.contains('\0') || parent.len() > MAX_PARENT || !path.split('/').all(plain) {
+        return Err(Error::invalid(format!(
+            "invalid cgroup parent {parent:?}: a path below the root of the cgroup v2 tree is needed, without . and .."
+        )));
+    }
+    Ok(())
 }
 
 fn is_cgroup2(path: &Path) -> bool {
@@ -157,6 +172,19 @@ mod tests {
                     41 24 0:37 / /mnt/cg rw,relatime shared:9 - cgroup2 cgroup2 rw\n";
         assert_eq!(mount_point(text), Some("/mnt/cg".into()));
         assert_eq!(mount_point("24 1 0:22 / /sys rw - sysfs sysfs rw\n"), None);
+    }
+
+    #[test]
+    fn parents() {
+        let hierarchy = Hierarchy::new("/cg".into(), "");
+        assert_eq!(hierarchy.of_container(None, "x"), Path::new("/cg/sandbox/x"));
+        assert_eq!(hierarchy.of_container(Some("/a/b"), "x"), Path::new("/cg/a/b/x"));
+        for good in ["a", "/a/b.slice", "system.slice/x"] {
+            check_parent(good).unwrap();
+        }
+        for bad in ["", "/", "..", "/a/../b", "a//b", "a/", "a\0b", &"a/".repeat(1500)] {
+            assert!(check_parent(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

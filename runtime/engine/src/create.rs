@@ -61,7 +61,8 @@ impl Engine {
         let host = Host::look(&request.limits, &self.vm);
         isolation::check(request, &host)?;
         let id = id::generate()?;
-        let (mounts, uses) = volumes::resolve(request, &image.volumes, &self.paths)?;
+        let inherited = self.inherited(request)?;
+        let (mounts, uses) = volumes::resolve(request, inherited, &image.volumes, &self.paths)?;
         let (plan, recipe) = self.plan(&id, request, image, mounts, &host)?;
         let container = Container {
             name: request.name.as_deref().map_or(Ok(""), name::validate)?.to_owned(),
@@ -105,7 +106,10 @@ impl Engine {
         let isolation = isolation::plan(request, host, &self.installation)?;
         let dir = self.paths.container(id);
         let files = Files::of(&dir);
-        let spec = spec::build(&spec::Input { id, request, image, mounts: &mounts, files: &files })?;
+        let run_dir = self.paths.run(id);
+        let shm = run_dir.join(plan::SHM);
+        let input = spec::Input { id, request, image, mounts: &mounts, files: &files, shared_memory: &shm };
+        let spec = spec::build(&input)?;
         let stop_signal = match (request.process.stop_signal, &image.stop_signal) {
             (Some(number), _) => number,
             (None, Some(text)) if !text.is_empty() => {
@@ -113,7 +117,7 @@ impl Engine {
             }
             _ => libc::SIGTERM,
         };
-        let recipe = recipe(request, image, mounts, &spec, stop_signal);
+        let recipe = recipe(id, request, image, mounts, &spec, stop_signal);
         let plan = Plan {
             id: id.to_owned(),
             isolation,
@@ -126,8 +130,12 @@ impl Engine {
                 volatile: request.auto_remove,
             },
             container_dir: dir,
-            run_dir: self.paths.run(id),
-            cgroup: host.cgroup.as_ref().map(|hierarchy| hierarchy.of_container(id)),
+            joins: self.joins(request)?,
+            run_dir,
+            cgroup: host
+                .cgroup
+                .as_ref()
+                .map(|hierarchy| hierarchy.of_container(request.cgroup_parent.as_deref(), id)),
             tty: request.process.tty,
             rows: 0,
             cols: 0,
@@ -261,6 +269,7 @@ fn health(request: &Request, image: &Defaults) -> Option<plan::Health> {
 }
 
 fn recipe(
+    id: &str,
     request: &Request,
     image: &Defaults,
     mounts: Vec<Resolved>,
@@ -277,7 +286,7 @@ fn recipe(
         arguments: process.and_then(|process| process.args().clone()).unwrap_or_default(),
         environment: process.and_then(|process| process.env().clone()).unwrap_or_default(),
         working_dir: process.map_or_else(String::new, |process| process.cwd().display().to_string()),
-        hostname: spec.hostname().clone().unwrap_or_default(),
+        hostname: spec::hostname(id, request),
         user: request.process.user.clone().unwrap_or_else(|| image.user.clone()),
         stop_signal,
         labels,

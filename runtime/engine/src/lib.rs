@@ -29,6 +29,7 @@ mod info;
 pub mod inspect;
 mod installation;
 pub mod isolation;
+mod joins;
 mod life;
 mod listing;
 mod live;

@@ -3,7 +3,7 @@
 //! It is stored as JSON in the container's directory, so that a later start, `inspect` and the API see what
 //! was asked and not what it was turned into.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use sandbox_shim::plan::Restart;
@@ -11,10 +11,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::health::Wish;
 use crate::isolation::Isolation;
+use crate::parse::block_io::Throttle;
 use crate::parse::device::Device;
 use crate::parse::mount::Mount;
+use crate::parse::namespace::Namespaces;
 use crate::parse::security::Security;
 use crate::parse::ulimit::Ulimit;
+use crate::parse::volumes_from::VolumesFrom;
 
 /// One container.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -34,13 +37,21 @@ pub struct Request {
     pub hostname: Option<String>,
     pub domainname: Option<String>,
     pub network: Network,
+    pub namespaces: Namespaces,
+    /// `--expose`, as images name ports: `80/tcp`.
+    pub exposed: BTreeSet<String>,
     /// `-v`, `--mount` and `--tmpfs` together.
     pub mounts: Vec<Mount>,
+    pub volumes_from: Vec<VolumesFrom>,
     pub devices: Vec<Device>,
+    /// `--device-cgroup-rule`: `c 1:3 rwm`.
+    pub device_rules: Vec<String>,
     /// The root file system is mounted read-only.
     pub read_only: bool,
     /// A reaping init as PID 1.
     pub init: bool,
+    /// `--cgroup-parent`, below the cgroup v2 tree's root; None: the engine's own.
+    pub cgroup_parent: Option<String>,
     /// Bytes of /dev/shm; None: 64 MiB.
     pub shm_size: Option<i64>,
     pub sysctls: BTreeMap<String, String>,
@@ -81,8 +92,8 @@ pub struct Process {
     /// stdin ends with the first client that ends it.
     pub stdin_once: bool,
     pub stop_signal: Option<i32>,
-    /// Seconds.
-    pub stop_timeout: Option<u32>,
+    /// Seconds; below 0: it is never killed for not stopping.
+    pub stop_timeout: Option<i32>,
     pub ulimits: Vec<Ulimit>,
     pub oom_score_adj: Option<i32>,
 }
@@ -99,12 +110,34 @@ pub struct Limits {
     pub memory_reservation: Option<i64>,
     /// Billionths of a CPU.
     pub nano_cpus: Option<i64>,
+    /// Microseconds in which `cpu_quota` microseconds of CPU may be used: `nano_cpus` in the kernel's words.
+    pub cpu_period: Option<i64>,
+    pub cpu_quota: Option<i64>,
     /// Relative weight, 2 to 262144.
     pub cpu_shares: Option<u64>,
     pub cpuset_cpus: Option<String>,
     pub cpuset_mems: Option<String>,
     /// -1: no limit.
     pub pids: Option<i64>,
+    pub block_io: BlockIo,
+}
+
+/// Limits on block devices of the host.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BlockIo {
+    /// Relative weight, 10 to 1000.
+    pub weight: Option<u16>,
+    pub read_bps: Vec<Throttle>,
+    pub write_bps: Vec<Throttle>,
+    pub read_iops: Vec<Throttle>,
+    pub write_iops: Vec<Throttle>,
+}
+
+impl BlockIo {
+    pub(crate) fn is_asked(&self) -> bool {
+        *self != BlockIo::default()
+    }
 }
 
 /// What the process may do.

@@ -66,6 +66,7 @@ fn plan(base: &std::path::Path, read_only: bool) -> Plan {
         health: None,
         timeout_s: None,
         reaper: Vec::new(),
+        joins: Vec::new(),
     }
 }
 

@@ -25,10 +25,11 @@ pub(crate) struct Use {
     anonymous: bool,
 }
 
-/// The mounts of a request and of its image's `VOLUME`s with their host paths. Makes nothing yet, but
+/// The mounts of a request, those of other containers (`inherited`) and of its image's `VOLUME`s with their host paths. Makes nothing yet, but
 /// refuses what cannot be: a source that is not there, two mounts on one place.
 pub(crate) fn resolve(
     request: &Request,
+    inherited: Vec<Resolved>,
     image: &[String],
     paths: &Paths,
 ) -> Result<(Vec<Resolved>, Vec<Use>)> {
@@ -39,6 +40,15 @@ pub(crate) fn resolve(
             return Err(Error::invalid(format!("Duplicate mount point: {}", mount.target)));
         }
         resolved.push(one(mount, paths, &mut uses)?);
+    }
+    for other in inherited {
+        if resolved.iter().any(|own| own.mount.target == other.mount.target) {
+            continue;
+        }
+        if let Source::Volume { name: Some(name) } = &other.mount.source {
+            uses.push(Use { name: name.clone(), anonymous: false });
+        }
+        resolved.push(other);
     }
     if image.len() > MAX_IMAGE_VOLUMES {
         return Err(Error::invalid(format!("the image has more than {MAX_IMAGE_VOLUMES} volumes")));
@@ -154,7 +164,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let paths = Paths::new(&dir.path().join("root"), &dir.path().join("run")).unwrap();
         let image = ["/data".to_owned(), "/cache".to_owned()];
-        let (resolved, uses) = resolve(&request(vec![v("mine:/data")]), &image, &paths).unwrap();
+        let (resolved, uses) = resolve(&request(vec![v("mine:/data")]), vec![], &image, &paths).unwrap();
         assert_eq!(resolved.len(), 2);
         assert_eq!(resolved[0].host_path.as_deref(), Some(paths.root.join("volumes/mine/_data").as_path()));
         assert!(!uses[0].anonymous && uses[1].anonymous);
@@ -168,8 +178,9 @@ mod tests {
     #[test]
     fn refusals() {
         let paths = Paths::new(Path::new("/r"), Path::new("/s")).unwrap();
-        let text =
-            |request: &Request, image: &[String]| resolve(request, image, &paths).unwrap_err().to_string();
+        let text = |request: &Request, image: &[String]| {
+            resolve(request, vec![], image, &paths).unwrap_err().to_string()
+        };
         assert_eq!(text(&request(vec![v("/a:/x"), v("data:/x")]), &[]), "Duplicate mount point: /x");
         let strict = mount_flag::parse("type=bind,src=/not/there,dst=/x").unwrap();
         assert_eq!(
@@ -186,7 +197,7 @@ mod tests {
         let source = dir.path().join("new/dir");
         let paths = Paths::new(&dir.path().join("root"), &dir.path().join("run")).unwrap();
         let request = request(vec![v(&format!("{}:/x", source.display()))]);
-        let (resolved, uses) = resolve(&request, &[], &paths).unwrap();
+        let (resolved, uses) = resolve(&request, vec![], &[], &paths).unwrap();
         make(&resolved, &uses, &paths).unwrap();
         assert!(source.is_dir());
     }

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::log::LogPlan;
 
+/// Name, in the run directory, of the shared memory of a container that this one joins.
+pub const SHM: &str = "shm";
+
 /// One start of one container.
 #[expect(clippy::struct_excessive_bools, reason = "independent settings of one container")]
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -24,6 +27,9 @@ pub struct Plan {
     #[serde(default)]
     pub extra_groups: Vec<String>,
     pub rootfs: Rootfs,
+    /// Namespaces of other containers, looked up at each start.
+    #[serde(default)]
+    pub joins: Vec<Join>,
     /// `<root>/containers/<id>`: the shim keeps `lock` locked there and writes `status.json`.
     pub container_dir: PathBuf,
     /// `<run>/<id>`, mode 0700, exists.
@@ -75,6 +81,27 @@ pub struct Plan {
     /// the end and takes away the rest. The container's lock is its descriptor 4.
     #[serde(default)]
     pub reaper: Vec<String>,
+}
+
+/// A namespace that is joined, and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Join {
+    pub kind: Joined,
+    /// 64 hex digits.
+    pub id: String,
+    /// Where its supervisor holds the lock...
+    pub container_dir: PathBuf,
+    /// ...and where it says what it does.
+    pub run_dir: PathBuf,
+}
+
+/// What of another container can be joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Joined {
+    Pid,
+    /// With its /dev/shm.
+    Ipc,
 }
 
 /// `--restart`.

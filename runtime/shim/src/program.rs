@@ -19,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::isolation::process::{self, ProcessIsolation};
 use crate::isolation::vm::{self, VmIsolation};
 use crate::isolation::{Failure, Isolation};
-use crate::plan::{IsolationPlan, Plan};
+use crate::plan::{self, IsolationPlan, Plan};
 use crate::stamps::Stamps;
 use crate::supervisor::primary::Primary;
 use crate::supervisor::{self, Clients, Ground, supervise};
@@ -216,7 +216,7 @@ impl<I: Isolation, F: FnMut() -> I> Ground for Site<'_, F> {
         {
             eprintln!("sandbox-shim: {error}");
         }
-        for mount_point in [process::ROOTFS, vm::SHARES] {
+        for mount_point in [process::ROOTFS, plan::SHM, vm::SHARES] {
             let path = self.plan.run_dir.join(mount_point);
             let _ = rustix::mount::unmount(&path, UnmountFlags::DETACH);
             let _ = std::fs::remove_dir(&path);

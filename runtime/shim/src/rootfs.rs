@@ -64,7 +64,7 @@ pub fn forgive(rootfs: &Rootfs) {
 /// Where, and why it failed.
 pub fn attach(mount: &OwnedFd, at: &Path) -> Result<(), Failure> {
     rustix::mount::move_mount(mount, "", CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
-        .map_err(|error| Failure::engine(format!("mount the root file system on {}: {error}", at.display())))
+        .map_err(|error| Failure::engine(format!("mount on {}: {error}", at.display())))
 }
 
 /// The upper directory holds whole files at their own names, however the kernel was built: `diff` and `commit` read it,

@@ -4,16 +4,20 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use sandbox_engine::health::Wish;
+use sandbox_engine::parse::block_io::Throttle;
+use sandbox_engine::parse::namespace::{self, Namespaces};
+use sandbox_engine::parse::volumes_from::VolumesFrom;
 use sandbox_engine::parse::{
     device::Device, environment, mount::Mount, security, security::Security, ulimit::Ulimit, volume,
 };
-use sandbox_engine::request::{Limits, Log, Network, Privileges, Process, Request, Vm};
+use sandbox_engine::request::{BlockIo, Limits, Log, Network, Privileges, Process, Request, Vm};
 use sandbox_engine::{Isolation, Settings};
 use sandbox_image::Platform;
 use sandbox_shim::plan::Restart;
 use sandbox_shim::wire::Attach;
 
+use super::health::HealthFlags;
+use super::refused::RefusedFlags;
 use super::value::{self, Pull, StreamName};
 use crate::failure::Failure;
 use crate::relay::detach::DetachKeys;
@@ -47,15 +51,33 @@ pub(crate) struct CreateFlags {
     /// Attach to STDIN, STDOUT or STDERR
     #[arg(short, long, value_name = "list", value_parser = value::stream)]
     pub(crate) attach: Vec<StreamName>,
+    /// Block IO (relative weight), between 10 and 1000, or 0 to disable (default 0)
+    #[arg(long, value_name = "uint16", value_parser = value::weight)]
+    pub(crate) blkio_weight: Option<u16>,
+    /// Show the guest kernel's console on STDERR (--isolation=vm)
+    #[arg(long, alias = "serial", num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = value::boolean, hide_default_value = true, hide_possible_values = true)]
+    pub(crate) boot_log: bool,
     /// Add Linux capabilities
     #[arg(long, value_name = "list", value_delimiter = ',')]
     pub(crate) cap_add: Vec<String>,
     /// Drop Linux capabilities
     #[arg(long, value_name = "list", value_delimiter = ',')]
     pub(crate) cap_drop: Vec<String>,
+    /// Optional parent cgroup for the container
+    #[arg(long, value_name = "string")]
+    pub(crate) cgroup_parent: Option<String>,
+    /// Cgroup namespace to use: "host" or "private"
+    #[arg(long, value_name = "string")]
+    pub(crate) cgroupns: Option<String>,
     /// Write the container ID to the file
     #[arg(long, value_name = "string")]
     pub(crate) cidfile: Option<PathBuf>,
+    /// Limit CPU CFS (Completely Fair Scheduler) period
+    #[arg(long, value_name = "int", value_parser = value::integer, allow_negative_numbers = true)]
+    pub(crate) cpu_period: Option<i64>,
+    /// Limit CPU CFS (Completely Fair Scheduler) quota
+    #[arg(long, value_name = "int", value_parser = value::integer, allow_negative_numbers = true)]
+    pub(crate) cpu_quota: Option<i64>,
     /// CPU shares (relative weight)
     #[arg(short = 'c', long, value_name = "int", value_parser = value::integer, allow_negative_numbers = true)]
     pub(crate) cpu_shares: Option<i64>,
@@ -68,9 +90,24 @@ pub(crate) struct CreateFlags {
     /// MEMs in which to allow execution (0-3, 0,1)
     #[arg(long, value_name = "string")]
     pub(crate) cpuset_mems: Option<String>,
-    /// Add a host device to the container
+    /// Add a host device to the container (--isolation=vm: one of the guest's kernel)
     #[arg(long, value_name = "list", value_parser = value::device)]
     pub(crate) device: Vec<Device>,
+    /// Add a rule to the cgroup allowed devices list
+    #[arg(long, value_name = "list", value_parser = value::device_rule)]
+    pub(crate) device_cgroup_rule: Vec<String>,
+    /// Limit read rate (bytes per second) from a device (default [])
+    #[arg(long, value_name = "list", value_parser = value::byte_rate)]
+    pub(crate) device_read_bps: Vec<Throttle>,
+    /// Limit read rate (IO per second) from a device (default [])
+    #[arg(long, value_name = "list", value_parser = value::operation_rate)]
+    pub(crate) device_read_iops: Vec<Throttle>,
+    /// Limit write rate (bytes per second) to a device (default [])
+    #[arg(long, value_name = "list", value_parser = value::byte_rate)]
+    pub(crate) device_write_bps: Vec<Throttle>,
+    /// Limit write rate (IO per second) to a device (default [])
+    #[arg(long, value_name = "list", value_parser = value::operation_rate)]
+    pub(crate) device_write_iops: Vec<Throttle>,
     /// Container NIS domain name
     #[arg(long, value_name = "string")]
     pub(crate) domainname: Option<String>,
@@ -83,6 +120,9 @@ pub(crate) struct CreateFlags {
     /// Read in a file of environment variables
     #[arg(long, value_name = "list")]
     pub(crate) env_file: Vec<PathBuf>,
+    /// Expose a port or a range of ports
+    #[arg(long, value_name = "list", value_parser = value::expose)]
+    pub(crate) expose: Vec<value::Ports>,
     /// Add additional groups to join
     #[arg(long, value_name = "list")]
     pub(crate) group_add: Vec<String>,
@@ -97,6 +137,9 @@ pub(crate) struct CreateFlags {
     /// Keep STDIN open even if not attached
     #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = value::boolean, hide_default_value = true, hide_possible_values = true)]
     pub(crate) interactive: bool,
+    /// IPC mode to use: "private", "shareable", "none", "host" or "container:NAME"
+    #[arg(long, value_name = "string")]
+    pub(crate) ipc: Option<String>,
     /// Container isolation technology: "process" (namespaces) or "vm" (a microVM of its own)
     #[arg(long, value_name = "string")]
     pub(crate) isolation: Option<String>,
@@ -109,15 +152,14 @@ pub(crate) struct CreateFlags {
     /// Read in a line delimited file of labels
     #[arg(long, value_name = "list")]
     pub(crate) label_file: Vec<PathBuf>,
-    /// Show the guest kernel's console on STDERR (--isolation=vm)
-    #[arg(long, alias = "serial", num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = value::boolean, hide_default_value = true, hide_possible_values = true)]
-    pub(crate) boot_log: bool,
     /// Logging driver for the container
     #[arg(long, value_name = "string")]
     pub(crate) log_driver: Option<String>,
     /// Log driver options
     #[arg(long, value_name = "list", value_parser = value::log_option)]
     pub(crate) log_opt: Vec<(String, String)>,
+    #[command(flatten)]
+    pub(crate) refused: RefusedFlags,
     /// Memory limit
     #[arg(short, long, value_name = "bytes", value_parser = value::bytes, allow_negative_numbers = true)]
     pub(crate) memory: Option<i64>,
@@ -127,6 +169,9 @@ pub(crate) struct CreateFlags {
     /// Swap limit equal to memory plus swap: '-1' to enable unlimited swap
     #[arg(long, value_name = "bytes", value_parser = value::swap, allow_negative_numbers = true)]
     pub(crate) memory_swap: Option<i64>,
+    /// Tune container memory swappiness (0 to 100)
+    #[arg(long, value_name = "int", value_parser = value::integer, allow_negative_numbers = true)]
+    pub(crate) memory_swappiness: Option<i64>,
     /// Attach a filesystem mount to the container
     #[arg(long, value_name = "mount", value_parser = value::mount)]
     pub(crate) mount: Vec<Mount>,
@@ -136,9 +181,15 @@ pub(crate) struct CreateFlags {
     /// Connect a container to a network: "default", "none" or "host"
     #[arg(long, alias = "net", value_name = "network")]
     pub(crate) network: Option<String>,
+    /// Disable OOM Killer
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = value::boolean, hide_default_value = true, hide_possible_values = true)]
+    pub(crate) oom_kill_disable: bool,
     /// Tune host's OOM preferences (-1000 to 1000)
     #[arg(long, value_name = "int", value_parser = value::integer, allow_negative_numbers = true)]
     pub(crate) oom_score_adj: Option<i64>,
+    /// PID namespace to use: "private", "host" or "container:NAME"
+    #[arg(long, value_name = "string")]
+    pub(crate) pid: Option<String>,
     /// Tune container pids limit (set -1 for unlimited)
     #[arg(long, value_name = "int", value_parser = value::integer, allow_negative_numbers = true)]
     pub(crate) pids_limit: Option<i64>,
@@ -157,12 +208,18 @@ pub(crate) struct CreateFlags {
     /// Mount the container's root filesystem as read only
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = value::boolean, hide_default_value = true, hide_possible_values = true)]
     pub(crate) read_only: bool,
+    /// Remove another container of the same name first
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = value::boolean, hide_default_value = true, hide_possible_values = true)]
+    pub(crate) replace: bool,
     /// Restart policy to apply when a container exits
     #[arg(long, value_name = "string", default_value = "no", value_parser = value::restart)]
     pub(crate) restart: Restart,
     /// Automatically remove the container and its associated anonymous volumes when it exits
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = value::boolean, hide_default_value = true, hide_possible_values = true)]
     pub(crate) rm: bool,
+    /// Runtime to use for this container: "sandbox", or with its isolation "sandbox-process" or "sandbox-vm"
+    #[arg(long, value_name = "string")]
+    pub(crate) runtime: Option<String>,
     /// Security Options
     #[arg(long, value_name = "list")]
     pub(crate) security_opt: Vec<String>,
@@ -172,9 +229,9 @@ pub(crate) struct CreateFlags {
     /// Signal to stop the container
     #[arg(long, value_name = "string", value_parser = value::stop_signal)]
     pub(crate) stop_signal: Option<i32>,
-    /// Timeout (in seconds) to stop a container
-    #[arg(long, value_name = "int")]
-    pub(crate) stop_timeout: Option<u32>,
+    /// Timeout (in seconds) to stop a container, -1 to wait for ever
+    #[arg(long, value_name = "int", allow_negative_numbers = true)]
+    pub(crate) stop_timeout: Option<i32>,
     /// Sysctl options
     #[arg(long, value_name = "map", value_parser = value::label)]
     pub(crate) sysctl: Vec<(String, String)>,
@@ -193,9 +250,21 @@ pub(crate) struct CreateFlags {
     /// Username or UID (format: <name|uid>[:<group|gid>])
     #[arg(short, long, value_name = "string")]
     pub(crate) user: Option<String>,
+    /// User namespace to use: "host"
+    #[arg(long, value_name = "string")]
+    pub(crate) userns: Option<String>,
+    /// UTS namespace to use: "private" or "host"
+    #[arg(long, value_name = "string")]
+    pub(crate) uts: Option<String>,
     /// Bind mount a volume
     #[arg(short, long, value_name = "list")]
     pub(crate) volume: Vec<String>,
+    /// Optional volume driver for the container: "local"
+    #[arg(long, value_name = "string")]
+    pub(crate) volume_driver: Option<String>,
+    /// Mount volumes from the specified container(s)
+    #[arg(long, value_name = "list")]
+    pub(crate) volumes_from: Vec<String>,
     /// Working directory inside the container
     #[arg(short, long, value_name = "string")]
     pub(crate) workdir: Option<String>,
@@ -205,56 +274,6 @@ pub(crate) struct CreateFlags {
     /// Image, command and its arguments: options stop at the image
     #[arg(required = true, trailing_var_arg = true, value_name = "IMAGE", hide = true)]
     pub(crate) image_and_command: Vec<String>,
-}
-
-// `--health-*`; a doc comment would become the command's help text.
-#[derive(Debug, Args)]
-pub(crate) struct HealthFlags {
-    /// Command to run to check health
-    #[arg(long, value_name = "string")]
-    pub(crate) health_cmd: Option<String>,
-    /// Time between running the check (ms|s|m|h) (default 0s)
-    #[arg(long, value_name = "duration", value_parser = value::duration)]
-    pub(crate) health_interval: Option<u64>,
-    /// Consecutive failures needed to report unhealthy
-    #[arg(long, value_name = "int")]
-    pub(crate) health_retries: Option<u32>,
-    /// Time between running the check during the start period (ms|s|m|h) (default 0s)
-    #[arg(long, value_name = "duration", value_parser = value::duration)]
-    pub(crate) health_start_interval: Option<u64>,
-    /// Start period for the container to initialize before starting health-retries countdown (ms|s|m|h) (default 0s)
-    #[arg(long, value_name = "duration", value_parser = value::duration)]
-    pub(crate) health_start_period: Option<u64>,
-    /// Maximum time to allow one check to run (ms|s|m|h) (default 0s)
-    #[arg(long, value_name = "duration", value_parser = value::duration)]
-    pub(crate) health_timeout: Option<u64>,
-    /// Disable any container-specified HEALTHCHECK
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = value::boolean, hide_default_value = true, hide_possible_values = true)]
-    pub(crate) no_healthcheck: bool,
-}
-
-impl HealthFlags {
-    fn wish(&self) -> Result<Option<Wish>, Failure> {
-        let wish = Wish {
-            test: self
-                .health_cmd
-                .iter()
-                .filter(|text| !text.is_empty())
-                .flat_map(|text| ["CMD-SHELL".to_owned(), text.clone()])
-                .collect(),
-            interval: self.health_interval.unwrap_or(0),
-            timeout: self.health_timeout.unwrap_or(0),
-            start_period: self.health_start_period.unwrap_or(0),
-            start_interval: self.health_start_interval.unwrap_or(0),
-            retries: self.health_retries.unwrap_or(0),
-        };
-        match (self.no_healthcheck, wish == Wish::default()) {
-            (true, false) => Err(Failure::run("--no-healthcheck conflicts with --health-* options")),
-            (true, true) => Ok(Some(Wish { test: vec!["NONE".to_owned()], ..Wish::default() })),
-            (false, true) => Ok(None),
-            (false, false) => Ok(Some(wish)),
-        }
-    }
 }
 
 impl CreateFlags {
@@ -276,6 +295,8 @@ impl CreateFlags {
         if self.rm && self.restart != Restart::No {
             return Err(Failure::run("conflicting options: cannot specify both --restart and --rm"));
         }
+        self.refused.check()?;
+        self.check_names()?;
         let (image, command) =
             self.image_and_command.split_first().ok_or_else(|| Failure::run("no image"))?;
         let mut security = Security::default();
@@ -286,8 +307,7 @@ impl CreateFlags {
         Ok(Request {
             image: image.clone(),
             name: self.name.clone(),
-            isolation: Isolation::choose(self.isolation.as_deref(), settings.isolation.value)
-                .map_err(Failure::run)?,
+            isolation: self.isolation(settings)?,
             auto_remove: self.rm,
             process: Process {
                 entrypoint: self.entrypoint.clone(),
@@ -315,10 +335,15 @@ impl CreateFlags {
             hostname: self.hostname.clone(),
             domainname: self.domainname.clone(),
             network: self.network()?,
+            namespaces: self.namespaces()?,
+            exposed: self.expose.iter().flat_map(|ports| ports.0.clone()).collect(),
             mounts: self.mounts()?,
+            volumes_from: self.volumes_from()?,
             devices: self.device.clone(),
+            device_rules: self.device_cgroup_rule.clone(),
             read_only: self.read_only,
             init: self.init,
+            cgroup_parent: self.cgroup_parent.clone().filter(|parent| !parent.is_empty()),
             shm_size: self.shm_size,
             sysctls: self.sysctl.iter().cloned().collect(),
             restart: self.restart,
@@ -346,10 +371,19 @@ impl CreateFlags {
             memory_swap: self.memory_swap,
             memory_reservation: self.memory_reservation,
             nano_cpus: self.cpus,
+            cpu_period: self.cpu_period,
+            cpu_quota: self.cpu_quota,
             cpu_shares: cpu_shares.transpose()?,
             cpuset_cpus: self.cpuset_cpus.clone().filter(|s| !s.is_empty()),
             cpuset_mems: self.cpuset_mems.clone().filter(|s| !s.is_empty()),
             pids: self.pids_limit,
+            block_io: BlockIo {
+                weight: self.blkio_weight,
+                read_bps: self.device_read_bps.clone(),
+                write_bps: self.device_write_bps.clone(),
+                read_iops: self.device_read_iops.clone(),
+                write_iops: self.device_write_iops.clone(),
+            },
         })
     }
 
@@ -377,6 +411,75 @@ impl CreateFlags {
         }
         labels.extend(self.label.iter().cloned());
         Ok(labels)
+    }
+
+    fn namespaces(&self) -> Result<Namespaces, Failure> {
+        let text = |flag: &Option<String>| flag.clone().unwrap_or_default();
+        namespace::user(&text(&self.userns)).map_err(Failure::run)?;
+        Ok(Namespaces {
+            pid: namespace::pid(&text(&self.pid)).map_err(Failure::run)?,
+            ipc: namespace::ipc(&text(&self.ipc)).map_err(Failure::run)?,
+            uts: namespace::uts(&text(&self.uts)).map_err(Failure::run)?,
+            cgroup: namespace::cgroup(&text(&self.cgroupns)).map_err(Failure::run)?,
+        })
+    }
+
+    /// `--isolation`, or the one that a runtime's name says.
+    fn isolation(&self, settings: &Settings) -> Result<Isolation, Failure> {
+        let chosen =
+            Isolation::choose(self.isolation.as_deref(), settings.isolation.value).map_err(Failure::run)?;
+        let named = match self.runtime.as_deref() {
+            None | Some("" | "sandbox") => return Ok(chosen),
+            Some("sandbox-process") => Isolation::Process,
+            Some("sandbox-vm") => Isolation::Vm,
+            Some(other) => {
+                return Err(Failure::run(format!(
+                    "unknown or invalid runtime name: {other}; there are sandbox, sandbox-process and sandbox-vm"
+                )));
+            }
+        };
+        if self.isolation.is_some() && named != chosen {
+            return Err(Failure::run(format!(
+                "conflicting options: --runtime sandbox-{named} and --isolation={chosen}"
+            )));
+        }
+        Ok(named)
+    }
+
+    fn volumes_from(&self) -> Result<Vec<VolumesFrom>, Failure> {
+        let parse = sandbox_engine::parse::volumes_from::parse;
+        self.volumes_from.iter().map(|text| parse(text).map_err(Failure::run)).collect()
+    }
+
+    /// Names of things of which there is one.
+    fn check_names(&self) -> Result<(), Failure> {
+        if let Some(driver) = self.volume_driver.as_deref().filter(|driver| !matches!(*driver, "" | "local"))
+        {
+            return Err(Failure::run(format!(
+                "error looking up volume plugin {driver}: plugin \"{driver}\" not found"
+            )));
+        }
+        if let Some(value) = self.memory_swappiness.filter(|value| !(-1..=100).contains(value)) {
+            return Err(Failure::run(format!(
+                "Invalid value: {value}, valid memory swappiness range is 0-100"
+            )));
+        }
+        if self.replace && self.name.is_none() {
+            return Err(Failure::run("cannot replace container without --name being set"));
+        }
+        Ok(())
+    }
+
+    /// What is accepted and does nothing, in Docker's words: cgroup v2 has nothing like it.
+    pub(crate) fn warnings(&self) -> Vec<&'static str> {
+        let swappiness = self.memory_swappiness.is_some_and(|value| value >= 0).then_some(
+            "Your kernel does not support memory swappiness capabilities or the cgroup is not mounted. Memory \
+             swappiness discarded.",
+        );
+        let oom = self
+            .oom_kill_disable
+            .then_some("Your kernel does not support OomKillDisable. OomKillDisable discarded.");
+        swappiness.into_iter().chain(oom).collect()
     }
 
     fn network(&self) -> Result<Network, Failure> {

@@ -6,6 +6,11 @@ fn parsed(line: &[&str]) -> Result<Cli, Usage> {
     parse(&line)
 }
 
+fn defaults() -> sandbox_engine::Settings {
+    let path = std::path::Path::new(sandbox_engine::DEFAULT_CONFIG);
+    sandbox_engine::Settings::resolve(path, sandbox_engine::Flags::default()).unwrap()
+}
+
 fn run_flags(line: &[&str]) -> run::CreateFlags {
     let full: Vec<&str> = ["sandbox", "run"].iter().chain(line).copied().collect();
     match parsed(&full).unwrap().command {
@@ -344,5 +349,102 @@ fn logs_and_events() {
             }
             other => panic!("{other:?}"),
         }
+    }
+}
+
+#[test]
+fn namespaces_limits_and_devices_from_flags() {
+    let request = run_flags(&[
+        "--pid=host",
+        "--ipc=container:web",
+        "--uts=host",
+        "--cgroupns=private",
+        "--userns=host",
+        "--cpu-period=50000",
+        "--cpu-quota=25000",
+        "--blkio-weight=300",
+        "--device-read-bps=/dev/sda:1mb",
+        "--device-write-iops=/dev/sda:100",
+        "--device=/dev/fuse:rw",
+        "--device-cgroup-rule=c 189:* rwm",
+        "--cgroup-parent=/ours",
+        "--volumes-from=web:ro",
+        "--expose=80",
+        "--expose=53/udp",
+        "--runtime=sandbox-vm",
+        "--volume-driver=local",
+        "--stop-timeout=-1",
+        "alpine",
+    ])
+    .request(true, &defaults())
+    .unwrap();
+    assert_eq!(request.namespaces.pid, sandbox_engine::parse::namespace::Pid::Host);
+    assert_eq!(request.isolation, sandbox_engine::Isolation::Vm);
+    assert_eq!((request.limits.cpu_period, request.limits.cpu_quota), (Some(50_000), Some(25_000)));
+    assert_eq!(request.limits.block_io.weight, Some(300));
+    assert_eq!(request.limits.block_io.read_bps[0].rate, 1 << 20);
+    assert_eq!(request.limits.block_io.write_iops[0].rate, 100);
+    assert_eq!(request.device_rules, ["c 189:* rwm"]);
+    assert_eq!(request.cgroup_parent.as_deref(), Some("/ours"));
+    assert!(request.volumes_from[0].read_only);
+    assert_eq!(request.exposed.iter().collect::<Vec<_>>(), ["53/udp", "80/tcp"]);
+    assert_eq!(request.process.stop_timeout, Some(-1));
+}
+
+#[rstest]
+#[case("--pid=x", "--pid: invalid PID mode")]
+#[case("--ipc=x", "invalid IPC mode: x")]
+#[case("--uts=x", "--uts: invalid UTS mode")]
+#[case("--cgroupns=x", "--cgroupns: invalid CGROUP mode")]
+#[case("--userns=x", "--userns: invalid USER mode")]
+#[case("--runtime=kata", "unknown or invalid runtime name: kata; there are")]
+#[case("--volume-driver=nfs", "error looking up volume plugin nfs: plugin \"nfs\" not found")]
+#[case("--memory-swappiness=101", "Invalid value: 101, valid memory swappiness range is 0-100")]
+#[case("--replace", "cannot replace container without --name being set")]
+#[case("--kernel-memory=1g", "--kernel-memory: Linux has no limit on kernel memory alone any more")]
+#[case("--link=db", "--link: links copy environments")]
+#[case("--gpus=all", "could not select device driver \"\" with capabilities: [[gpu]]: --gpus all")]
+#[case(
+    "--storage-opt=size=1g",
+    "--storage-opt is supported only for overlay over xfs with 'pquota' mount option"
+)]
+#[case("--storage-opt=x", "Unknown option x")]
+fn refused_requests(#[case] flag: &str, #[case] want: &str) {
+    let failure = run_flags(&[flag, "alpine"]).request(true, &defaults()).unwrap_err();
+    assert!(failure.text().contains(want), "{failure:?}");
+}
+
+#[test]
+fn a_runtime_and_an_isolation_that_contradict() {
+    let flags = run_flags(&["--runtime=sandbox-vm", "--isolation=process", "alpine"]);
+    let failure = flags.request(true, &defaults()).unwrap_err();
+    let want = "conflicting options: --runtime sandbox-vm and --isolation=process";
+    assert!(failure.text().contains(want), "{failure:?}");
+}
+
+#[test]
+fn what_is_accepted_and_not_done_is_told() {
+    assert!(run_flags(&["--memory-swappiness=-1", "alpine"]).warnings().is_empty());
+    let flags = run_flags(&["--memory-swappiness=0", "--oom-kill-disable", "alpine"]);
+    flags.request(true, &defaults()).unwrap();
+    let warnings = flags.warnings();
+    assert!(warnings[0].ends_with("Memory swappiness discarded."));
+    assert_eq!(warnings[1], "Your kernel does not support OomKillDisable. OomKillDisable discarded.");
+}
+
+#[test]
+fn flags_are_listed_by_name() {
+    for verb in ["run", "create"] {
+        let (text, _) = usage(&["sandbox", verb, "--help"]);
+        let names: Vec<&str> = text
+            .lines()
+            .filter(|line| line.starts_with("  -") || line.starts_with("      --"))
+            .filter_map(|line| line.split_whitespace().find_map(|word| word.strip_prefix("--")))
+            .filter(|name| *name != "help")
+            .collect();
+        let mut sorted = names.clone();
+        sorted.sort_unstable();
+        assert_eq!(names, sorted, "{verb}");
+        assert!(names.len() > 60 && !names.contains(&"link"), "{names:?}");
     }
 }

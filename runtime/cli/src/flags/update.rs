@@ -52,6 +52,7 @@ impl UpdateFlags {
             cpuset_cpus: self.cpuset_cpus.clone().filter(|list| !list.is_empty()),
             cpuset_mems: self.cpuset_mems.clone().filter(|list| !list.is_empty()),
             pids: self.pids_limit.filter(|pids| *pids != 0),
+            ..Limits::default()
         };
         if limits == Limits::default() && self.restart.is_none() {
             return Err(Failure::plain("you must provide one or more flags when using this command"));

@@ -3,6 +3,7 @@
 use crate::relay::detach::DetachKeys;
 use clap::{Arg, ArgAction};
 use sandbox_engine::Isolation;
+use sandbox_engine::parse::block_io::{self, Throttle};
 use sandbox_engine::parse::{environment, limit, mount, signal, size, ulimit};
 
 /// Go's `strconv.ParseBool`.
@@ -56,6 +57,31 @@ pub(crate) fn tmpfs(text: &str) -> Result<mount::Mount, String> {
 
 pub(crate) fn device(text: &str) -> Result<sandbox_engine::parse::device::Device, String> {
     sandbox_engine::parse::device::parse(text)
+}
+
+pub(crate) fn device_rule(text: &str) -> Result<String, String> {
+    sandbox_engine::parse::device::rule(text)
+}
+
+pub(crate) fn byte_rate(text: &str) -> Result<Throttle, String> {
+    block_io::bytes(text)
+}
+
+pub(crate) fn operation_rate(text: &str) -> Result<Throttle, String> {
+    block_io::operations(text)
+}
+
+/// Go's `strconv.ParseUint` for a `uint16`.
+pub(crate) fn weight(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_| format!("strconv.ParseUint: parsing {text:?}: invalid syntax"))
+}
+
+/// The ports of one `--expose`.
+#[derive(Debug, Clone)]
+pub(crate) struct Ports(pub(crate) Vec<String>);
+
+pub(crate) fn expose(text: &str) -> Result<Ports, String> {
+    sandbox_engine::parse::port::expose(text).map(Ports)
 }
 
 pub(crate) fn isolation(text: &str) -> Result<Isolation, String> {

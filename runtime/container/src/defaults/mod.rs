@@ -124,7 +124,7 @@ pub(crate) const ALWAYS_ALLOWED: [&str; 11] = [
 ];
 
 /// A rule from the kernel's notation: `c 1:3 rwm`, `a *:* rwm`. What cannot be read is every device.
-pub(crate) fn device_rule(allow: bool, text: &str) -> LinuxDeviceCgroup {
+pub fn device_rule(allow: bool, text: &str) -> LinuxDeviceCgroup {
     let mut words = text.split(' ');
     let kind = match words.next() {
         Some("b") => LinuxDeviceType::B,

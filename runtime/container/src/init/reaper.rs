@@ -18,6 +18,11 @@ pub(crate) fn disguise(proc: BorrowedFd<'_>, title: &str) {
 /// Forks. The child returns and goes on to exec; PID 1 keeps the three streams and never returns.
 pub(crate) fn split() -> Result<(), Error> {
     signals::set_mask(true);
+    if rustix::process::getpid().as_raw_nonzero().get() != 1 {
+        // In the PID namespace of others orphans are given to its init unless we ask for them; the container's filter may
+        // forbid to ask.
+        let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+    }
     // fork and not clone3: the container's filter is in force already, and Docker's answers ENOSYS to clone3.
     // SAFETY: one thread; the child goes on to exec, the parent to the loop below and _exit.
     match unsafe { libc::fork() } {

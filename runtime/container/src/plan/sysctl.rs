@@ -1,4 +1,5 @@
-//! Sysctls: only those of a namespace that the container has for itself.
+//! Sysctls: only those of a namespace that the container has for itself, or, in a guest, of the kernel that it has for
+//! itself.
 
 use std::collections::HashMap;
 use std::os::fd::BorrowedFd;
@@ -25,6 +26,7 @@ const IPC: [&str; 8] = [
 pub(crate) fn plan(
     sysctls: &HashMap<String, String>,
     namespaces: &Namespaces,
+    own_kernel: bool,
 ) -> Result<Vec<(String, String)>, Error> {
     let mut plan = Vec::with_capacity(sysctls.len());
     for (name, value) in sysctls {
@@ -40,12 +42,16 @@ pub(crate) fn plan(
             Type::Uts
         } else if path == "kernel/hostname" {
             return Err(Error::spec("sysctl \"kernel.hostname\": use hostname of the spec"));
+        } else if own_kernel {
+            plan.push((path, value.clone()));
+            continue;
         } else {
             return Err(Error::spec(format!(
                 "sysctl \"{name}\" is not in a namespace of the container: it would change the host"
             )));
         };
-        if !namespaces.has(needs) {
+        // The guest's own network namespace is the container's.
+        if !namespaces.has(needs) && !own_kernel {
             return Err(Error::spec(format!(
                 "sysctl \"{name}\" needs a {needs} namespace of the container's own"
             )));
@@ -93,8 +99,22 @@ mod tests {
         Namespaces { new, join: vec![], uid_maps: vec![], gid_maps: vec![], time_offsets: String::new() }
     }
 
+    fn one_in(name: &str, new: i32, own_kernel: bool) -> Result<Vec<(String, String)>, Error> {
+        plan(&HashMap::from([(name.to_owned(), "1".to_owned())]), &namespaces(new), own_kernel)
+    }
+
     fn one(name: &str, new: i32) -> Result<Vec<(String, String)>, Error> {
-        plan(&HashMap::from([(name.to_owned(), "1".to_owned())]), &namespaces(new))
+        one_in(name, new, false)
+    }
+
+    #[test]
+    fn a_guest_has_all() {
+        for name in ["kernel.panic", "vm.swappiness", "net.ipv4.ip_forward", "kernel.shmmax"] {
+            assert_eq!(one_in(name, 0, true).expect(name).len(), 1);
+        }
+        for name in ["kernel.hostname", "net/../kernel/panic", "net..x", ""] {
+            assert!(one_in(name, 0, true).is_err(), "{name}");
+        }
     }
 
     #[test]

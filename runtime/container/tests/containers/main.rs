@@ -13,8 +13,8 @@ mod lifecycle;
 mod limits;
 mod mounts;
 mod namespaces;
-
 mod security;
+mod shared;
 mod streams;
 mod support;
 
@@ -31,6 +31,7 @@ fn main() {
         identity::TESTS,
         mounts::TESTS,
         namespaces::TESTS,
+        shared::TESTS,
         security::TESTS,
         hostile::TESTS,
         lifecycle::TESTS,

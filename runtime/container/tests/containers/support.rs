@@ -31,8 +31,9 @@ impl Bundle {
         fs::copy(busybox, bundle.root().join("bin/busybox")).expect("copy");
         for applet in [
             "sh", "true", "false", "cat", "ls", "id", "stat", "mount", "sleep", "head", "stty", "ps", "grep",
-            "mkdir", "mknod", "touch", "echo", "env", "hostname", "readlink", "kill", "chmod", "dd", "test",
-            "tty", "od", "ip", "ifconfig", "yes", "tail", "cut", "umount", "find", "wc", "chroot", "unshare",
+            "mkdir", "rmdir", "ln", "mknod", "touch", "echo", "env", "hostname", "readlink", "kill", "chmod",
+            "dd", "test", "tty", "od", "ip", "ifconfig", "yes", "tail", "cut", "umount", "find", "wc",
+            "chroot", "unshare",
         ] {
             symlink("busybox", bundle.root().join("bin").join(applet)).expect("symlink");
         }

@@ -38,7 +38,7 @@ pub struct Config {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_signal: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub stop_timeout: Option<u32>,
+    pub stop_timeout: Option<i32>,
 }
 
 impl Config {

@@ -4,16 +4,20 @@
 //! here with a text that says so, sizes of the machine are decided here, and everything else of
 //! the engine treats both isolations alike. There is never a fall-back from one to the other.
 
+mod guest_devices;
 mod process;
 mod vm;
 
+use oci_spec::runtime::LinuxDevice;
 use sandbox_shim::plan::IsolationPlan;
 use serde::{Deserialize, Serialize};
 
 use crate::cgroup::Hierarchy;
 use crate::error::{Error, Result};
 use crate::installation::Installation;
-use crate::request::{Limits, Request};
+use crate::parse::device::Device;
+use crate::parse::namespace::{Ipc, Scope};
+use crate::request::{Limits, Network, Request};
 use crate::settings::VmSettings;
 
 /// `--isolation`.
@@ -96,6 +100,10 @@ impl Host {
 trait Rules {
     /// Refuses what cannot mean anything here.
     fn check(&self, request: &Request, host: &Host) -> Result<()>;
+    /// Whether another container may join the namespaces of one that runs here; else why not.
+    fn check_lender(&self) -> std::result::Result<(), &'static str>;
+    /// The nodes for one `--device`.
+    fn devices(&self, device: &Device) -> Result<Vec<LinuxDevice>>;
     /// The limits that the container's own cgroup gets, where its kernel is.
     fn container_limits(&self, limits: &Limits) -> Limits;
     /// The part of the start plan that is different.
@@ -106,8 +114,26 @@ trait Rules {
 pub(crate) fn check(request: &Request, host: &Host) -> Result<()> {
     crate::spec::check_limits(&request.limits, host.cpus)?;
     check_hostname(request)?;
+    check_uts(request)?;
+    if let Some(parent) = &request.cgroup_parent {
+        crate::cgroup::check_parent(parent)?;
+        if host.cgroup.is_none() {
+            return Err(Error::invalid(
+                "--cgroup-parent: no cgroup v2 tree is mounted on this host; mount one, boot with \
+                 systemd.unified_cgroup_hierarchy=1, or leave the option out",
+            ));
+        }
+    }
     check_sysctls(request)?;
     request.isolation.rules().check(request, host)
+}
+
+pub(crate) fn check_lender(isolation: Isolation) -> std::result::Result<(), &'static str> {
+    isolation.rules().check_lender()
+}
+
+pub(crate) fn devices(isolation: Isolation, device: &Device) -> Result<Vec<LinuxDevice>> {
+    isolation.rules().devices(device)
 }
 
 pub(crate) fn container_limits(isolation: Isolation, limits: &Limits) -> Limits {
@@ -136,6 +162,17 @@ fn check_hostname(request: &Request) -> Result<()> {
     Ok(())
 }
 
+/// Names in the host's UTS namespace would be the host's own.
+fn check_uts(request: &Request) -> Result<()> {
+    let host = request.namespaces.uts == Scope::Host;
+    for (what, name) in [("hostname", &request.hostname), ("domainname", &request.domainname)] {
+        if host && name.is_some() {
+            return Err(Error::invalid(format!("conflicting options: {what} and the UTS mode")));
+        }
+    }
+    Ok(())
+}
+
 /// Sysctls of a namespace that the container owns; the kernel has no others that could be set for one
 /// container alone. In a VM it owns all of them.
 fn check_sysctls(request: &Request) -> Result<()> {
@@ -152,10 +189,14 @@ fn check_sysctls(request: &Request) -> Result<()> {
     for key in request.sysctls.keys() {
         let dotted = key.replace('/', ".");
         let net = dotted.starts_with("net.");
-        if net && request.network == crate::request::Network::Host {
+        let ipc = dotted.starts_with("fs.mqueue.") || IPC.contains(&dotted.as_str());
+        if net && request.network == Network::Host {
             return Err(Error::invalid(format!("sysctl '{key}' not allowed in host network namespace")));
         }
-        let own = net || dotted.starts_with("fs.mqueue.") || IPC.contains(&dotted.as_str());
+        if ipc && request.namespaces.ipc == Ipc::Host {
+            return Err(Error::invalid(format!("sysctl '{key}' not allowed in host ipc namespace")));
+        }
+        let own = net || ipc;
         if !own && request.isolation == Isolation::Process {
             return Err(Error::invalid(format!(
                 "sysctl '{key}' is not allowed: it is the host's; --isolation=vm has a kernel of its own"
@@ -198,6 +239,22 @@ mod tests {
     fn sysctls(#[case] key: &str, #[case] on_host: bool) {
         assert_eq!(check(&with_sysctl(key, Isolation::Process), &host()).is_ok(), on_host);
         assert!(check(&with_sysctl(key, Isolation::Vm), &host()).is_ok());
+    }
+
+    #[test]
+    fn what_would_change_the_host() {
+        let mut request = Request { hostname: Some("web".to_owned()), ..Request::default() };
+        request.namespaces.uts = Scope::Host;
+        let text = check(&request, &host()).unwrap_err().to_string();
+        assert_eq!(text, "conflicting options: hostname and the UTS mode");
+        let mut request = with_sysctl("kernel.shmmax", Isolation::Process);
+        request.namespaces.ipc = Ipc::Host;
+        let text = check(&request, &host()).unwrap_err().to_string();
+        assert_eq!(text, "sysctl 'kernel.shmmax' not allowed in host ipc namespace");
+        let request = Request { cgroup_parent: Some("/ours".to_owned()), ..Request::default() };
+        assert!(
+            check(&request, &host()).unwrap_err().to_string().starts_with("--cgroup-parent: no cgroup v2")
+        );
     }
 
     #[rstest]

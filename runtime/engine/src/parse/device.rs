@@ -33,6 +33,19 @@ pub fn parse(text: &str) -> Result<Device, String> {
     Ok(Device { host: clean_path(host), container: clean_path(container), access: access.to_owned() })
 }
 
+/// One `--device-cgroup-rule`: `c 1:3 rwm`, with `*` for any number.
+pub fn rule(text: &str) -> Result<String, String> {
+    let number = |text: &str| text == "*" || text.parse::<u32>().is_ok();
+    let good = match text.split(' ').collect::<Vec<_>>().as_slice() {
+        ["a" | "b" | "c", numbers, access] => {
+            is_access(access)
+                && numbers.split_once(':').is_some_and(|(major, minor)| number(major) && number(minor))
+        }
+        _ => false,
+    };
+    if good { Ok(text.to_owned()) } else { Err(format!("invalid device cgroup format '{text}'")) }
+}
+
 fn is_access(text: &str) -> bool {
     let once = |c| text.matches(c).count() <= 1;
     !text.is_empty() && text.chars().all(|c| "rwm".contains(c)) && "rwm".chars().all(once)
@@ -52,6 +65,23 @@ mod tests {
         let want =
             Device { host: host.to_owned(), container: container.to_owned(), access: access.to_owned() };
         assert_eq!(parse(text), Ok(want));
+    }
+
+    #[rstest]
+    #[case("c 1:3 rwm", true)]
+    #[case("a *:* r", true)]
+    #[case("b 8:* mr", true)]
+    #[case("x 1:3 rwm", false)]
+    #[case("c 1:3", false)]
+    #[case("c 1:3 rwx", false)]
+    #[case("c 1 rwm", false)]
+    #[case("c -1:3 r", false)]
+    #[case("c  1:3 r", false)]
+    fn rules(#[case] text: &str, #[case] good: bool) {
+        assert_eq!(rule(text).is_ok(), good);
+        if !good {
+            assert_eq!(rule(text), Err(format!("invalid device cgroup format '{text}'")));
+        }
     }
 
     #[rstest]

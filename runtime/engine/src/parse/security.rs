@@ -21,6 +21,9 @@ pub struct Security {
     pub unconfined_paths: bool,
     /// `writable-cgroups`.
     pub writable_cgroups: bool,
+    /// SELinux labels, which only mean something where SELinux is enabled.
+    #[serde(default)]
+    pub labels: Vec<String>,
 }
 
 /// The system call filter.
@@ -53,13 +56,18 @@ pub fn option(security: &mut Security, text: &str) -> Result<(), String> {
         ("seccomp", Some(path)) => security.seccomp = Seccomp::Profile(profile(Path::new(path))?),
         ("apparmor", Some(name)) if !name.is_empty() => security.apparmor = Some(name.to_owned()),
         ("systempaths", Some("unconfined")) => security.unconfined_paths = true,
-        ("label", Some("disable")) => {}
-        ("label", Some(_)) => {
-            return Err(format!("--security-opt {text}: SELinux labels are not applied; use label=disable"));
-        }
+        ("label", Some("disable")) => security.labels.clear(),
+        ("label", Some(label)) if is_label(label) => security.labels.push(label.to_owned()),
+        ("label", Some(label)) => return Err(format!("invalid SELinux label option: {label}")),
         _ => return Err(wrong()),
     }
     Ok(())
+}
+
+fn is_label(text: &str) -> bool {
+    const KINDS: [&str; 5] = ["user", "role", "type", "level", "filetype"];
+    text.split_once(':').is_some_and(|(kind, value)| KINDS.contains(&kind) && !value.is_empty())
+        || text == "nested"
 }
 
 fn profile(path: &Path) -> Result<String, String> {
@@ -88,6 +96,9 @@ mod tests {
     #[case("apparmor=unconfined", Security { apparmor: Some("unconfined".to_owned()), ..Security::default() })]
     #[case("systempaths=unconfined", Security { unconfined_paths: true, ..Security::default() })]
     #[case("label=disable", Security::default())]
+    #[case("label=type:spc_t", Security { labels: vec!["type:spc_t".to_owned()], ..Security::default() })]
+    #[case("label:level:s0:c1", Security { labels: vec!["level:s0:c1".to_owned()], ..Security::default() })]
+    #[case("writable-cgroups", Security { writable_cgroups: true, ..Security::default() })]
     fn good(#[case] text: &str, #[case] want: Security) {
         let mut security = Security::default();
         option(&mut security, text).unwrap();
@@ -98,6 +109,7 @@ mod tests {
     #[case("foo", "invalid --security-opt 2: \"foo\"")]
     #[case("no-new-privileges=maybe", "invalid --security-opt 2: \"no-new-privileges=maybe\"")]
     #[case("seccomp", "invalid --security-opt 2: \"seccomp\"")]
+    #[case("label=x", "invalid SELinux label option: x")]
     #[case("systempaths=x", "invalid --security-opt 2: \"systempaths=x\"")]
     #[case(
         "seccomp=/nowhere/x.json",

@@ -35,7 +35,8 @@ impl Wanted {
         for text in list {
             let upper = text.to_ascii_uppercase();
             let name = upper.strip_prefix("CAP_").unwrap_or(&upper);
-            if name == "ALL" {
+            // As in Docker, CAP_ALL is none.
+            if upper == "ALL" {
                 wanted.all = true;
                 continue;
             }
@@ -102,8 +103,22 @@ mod tests {
         assert_eq!(got(false, &["CHOWN"], &["CHOWN"]).unwrap().len(), 14, "an add wins, as in Docker");
     }
 
+    /// moby's TweakCapabilities, case by case.
+    #[rstest]
+    #[case(&["ALL"], &["ALL"], None)]
+    #[case(&["all"], &[], None)]
+    #[case(&["ALL", "CHOWN"], &[], None)]
+    #[case(&["CHOWN", "CHOWN"], &["ALL"], Some(1))]
+    #[case(&["CHOWN"], &["ALL", "CHOWN"], Some(1))]
+    #[case(&[], &["CHOWN", "cap_chown"], Some(13))]
+    #[case(&["NET_ADMIN"], &["NET_ADMIN"], Some(15))]
+    fn edges(#[case] add: &[&str], #[case] drop: &[&str], #[case] want: Option<usize>) {
+        assert_eq!(got(false, add, drop).unwrap().len(), want.unwrap_or_else(all));
+    }
+
     #[test]
     fn unknown_names() {
+        assert!(got(false, &["CAP_ALL"], &[]).unwrap_err().to_string().ends_with("\"CAP_ALL\""));
         assert_eq!(
             got(false, &["foo"], &[]).unwrap_err().to_string(),
             "invalid CapAdd: unknown capability: \"CAP_FOO\""

@@ -8,6 +8,7 @@ use sandbox_container::defaults;
 
 use crate::error::{Error, Result};
 use crate::isolation::Isolation;
+use crate::parse::device::Device;
 use crate::parse::environment::describe;
 use crate::request::Request;
 
@@ -27,16 +28,18 @@ pub(super) fn build(request: &Request) -> Result<(Vec<LinuxDevice>, Vec<LinuxDev
     }
     let mut rules = defaults::device_rules();
     for device in &request.devices {
-        let found = nodes_of(&device.host, &device.container)?;
+        let found = crate::isolation::devices(request.isolation, device)?;
         let access = |node: &LinuxDevice| rule(node, &device.access);
         rules.extend(found.iter().map(access));
         nodes.extend(found);
     }
+    rules.extend(request.device_rules.iter().map(|text| defaults::device_rule(true, text)));
     Ok((nodes, rules))
 }
 
-/// One device, or all of a directory.
-fn nodes_of(host: &str, container: &str) -> Result<Vec<LinuxDevice>> {
+/// One device of the host, or all of a directory.
+pub(crate) fn of_host(device: &Device) -> Result<Vec<LinuxDevice>> {
+    let Device { host, container, .. } = device;
     let gather = |why: String| {
         Error::invalid(format!(
             "error gathering device information while adding custom device {host:?}: {why}"
@@ -118,7 +121,6 @@ fn rule(node: &LinuxDevice, access: &str) -> LinuxDeviceCgroup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::parse::device::Device;
 
     fn with(host: &str) -> Request {
         let device = Device { host: host.to_owned(), container: "/dev/x".to_owned(), access: "r".to_owned() };
@@ -133,6 +135,25 @@ mod tests {
         let last = rules.last().unwrap();
         assert_eq!((last.allow(), last.access().as_deref()), (true, Some("r")));
         assert!(!rules[0].allow(), "everything is denied first");
+    }
+
+    #[test]
+    fn a_rule_alone_makes_no_node() {
+        let request = Request { device_rules: vec!["c 189:* rw".to_owned()], ..Request::default() };
+        let (nodes, rules) = build(&request).unwrap();
+        let last = rules.last().unwrap();
+        assert!(nodes.is_empty() && last.allow());
+        assert_eq!((last.typ(), last.major(), last.minor()), (Some(Type::C), Some(189), None));
+        assert_eq!(last.access().as_deref(), Some("rw"));
+    }
+
+    #[test]
+    fn a_vm_has_its_own_kernels_devices() {
+        let request = Request { isolation: Isolation::Vm, ..with("/dev/fuse") };
+        let (nodes, rules) = build(&request).unwrap();
+        assert_eq!((nodes[0].major(), nodes[0].minor()), (10, 229));
+        assert_eq!(rules.last().unwrap().minor(), Some(229));
+        assert!(build(&Request { isolation: Isolation::Vm, ..with("/dev/sda") }).is_err());
     }
 
     #[test]

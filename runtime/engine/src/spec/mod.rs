@@ -5,6 +5,7 @@
 //! need the image's own `/etc/passwd`, which the container core reads when the rootfs is mounted.
 
 pub(crate) mod arguments;
+mod block_io;
 mod capabilities;
 mod devices;
 mod environment;
@@ -23,8 +24,11 @@ use crate::error::{Error, Result};
 use crate::image::Defaults;
 use crate::isolation::Isolation;
 use crate::parse::mount::Source;
+use crate::parse::namespace::{Ipc, Namespaces, Pid, Scope};
 use crate::request::{Network, Request};
 
+pub(crate) use block_io::build as block_io;
+pub(crate) use devices::of_host as host_devices;
 pub use files::Files;
 pub(crate) use resources::{build as limits, check as check_limits};
 
@@ -65,14 +69,16 @@ pub struct Input<'a> {
     pub image: &'a Defaults,
     pub mounts: &'a [Resolved],
     pub files: &'a Files,
+    /// Where the supervisor puts the shared memory of a container that this one joins.
+    pub shared_memory: &'a Path,
 }
 
-/// The host's name of the container: `--hostname`, the host's own with `--network host`, else the short id.
+/// The host's name of the container: `--hostname`, the host's own with `--network host` and `--uts host`, else the short id.
 pub fn hostname(id: &str, request: &Request) -> String {
     if let Some(name) = &request.hostname {
         return name.clone();
     }
-    if request.network == Network::Host {
+    if request.network == Network::Host || request.namespaces.uts == Scope::Host {
         return rustix::system::uname().nodename().to_string_lossy().into_owned();
     }
     crate::id::short(id).to_owned()
@@ -102,7 +108,8 @@ pub fn build(input: &Input<'_>) -> Result<Spec> {
     let mut spec = Spec::default();
     spec.set_root(Some(root));
     spec.set_process(Some(process));
-    spec.set_hostname(Some(hostname));
+    // The host keeps its own.
+    spec.set_hostname(Some(hostname).filter(|_| request.namespaces.uts == Scope::Private));
     spec.set_domainname(request.domainname.clone());
     spec.set_mounts(Some(mounts::build(input)?));
     spec.set_linux(Some(linux(request, &caps)?));
@@ -122,7 +129,7 @@ pub(crate) fn privileged_process(
 
 fn linux(request: &Request, caps: &[oci_spec::runtime::Capability]) -> Result<Linux> {
     let mut linux = Linux::default();
-    linux.set_namespaces(Some(namespaces(request.network)));
+    linux.set_namespaces(Some(namespaces(request.network, &request.namespaces)));
     linux.set_sysctl(
         Some(request.sysctls.clone().into_iter().collect()).filter(|_| !request.sysctls.is_empty()),
     );
@@ -133,21 +140,28 @@ fn linux(request: &Request, caps: &[oci_spec::runtime::Capability]) -> Result<Li
     linux.set_readonly_paths(Some(guarded(sandbox_container::defaults::readonly_paths)));
     let (nodes, rules) = devices::build(request)?;
     linux.set_devices(Some(nodes));
-    let mut resources =
-        resources::build(&crate::isolation::container_limits(request.isolation, &request.limits));
+    let limits = crate::isolation::container_limits(request.isolation, &request.limits);
+    let mut resources = resources::build(&limits);
+    resources.set_block_io(block_io(&limits.block_io)?);
     resources.set_devices(Some(rules));
     linux.set_resources(Some(resources));
     Ok(linux)
 }
 
-fn namespaces(network: Network) -> Vec<LinuxNamespace> {
-    let mut kinds = vec![Namespace::Mount, Namespace::Uts, Namespace::Pid, Namespace::Ipc, Namespace::Cgroup];
-    if network != Network::Host {
-        kinds.push(Namespace::Network);
-    }
-    kinds
-        .into_iter()
-        .map(|kind| {
+/// Those that are the container's own. What it joins the supervisor adds, which looks it up at each start.
+fn namespaces(network: Network, wanted: &Namespaces) -> Vec<LinuxNamespace> {
+    let own_ipc = matches!(wanted.ipc, Ipc::Private | Ipc::Shareable | Ipc::None);
+    let own = [
+        (Namespace::Mount, true),
+        (Namespace::Uts, wanted.uts == Scope::Private),
+        (Namespace::Pid, wanted.pid == Pid::Private),
+        (Namespace::Ipc, own_ipc),
+        (Namespace::Cgroup, wanted.cgroup == Scope::Private),
+        (Namespace::Network, network != Network::Host),
+    ];
+    own.into_iter()
+        .filter(|(_, own)| *own)
+        .map(|(kind, _)| {
             let mut namespace = LinuxNamespace::default();
             namespace.set_typ(kind);
             namespace

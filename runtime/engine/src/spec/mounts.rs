@@ -5,11 +5,14 @@ use oci_spec::runtime::Mount;
 use super::{Input, Resolved};
 use crate::error::{Error, Result};
 use crate::parse::mount::{Recursion, Source};
+use crate::parse::namespace::Ipc;
 use crate::parse::tmpfs::merged;
 use crate::request::Request;
 
 /// Bytes of /dev/shm, as in Docker.
 const SHM_SIZE: u64 = 64 << 20;
+
+const SHM: &str = "/dev/shm";
 
 /// What `--read-only` leaves writable of the standard mounts.
 const STAY_WRITABLE: [&str; 5] = ["/proc", "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"];
@@ -24,6 +27,7 @@ pub(super) fn build(input: &Input<'_>) -> Result<Vec<Mount>> {
         })
     };
     let mut mounts = standard(request);
+    share_memory(&mut mounts, input);
     mounts.extend([
         file("/etc/resolv.conf", &input.files.resolv_conf),
         file("/etc/hostname", &input.files.hostname),
@@ -63,6 +67,19 @@ fn standard(request: &Request) -> Vec<Mount> {
         }
     }
     mounts
+}
+
+/// /dev/shm goes with the IPC namespace: the host's, another container's, or none.
+fn share_memory(mounts: &mut Vec<Mount>, input: &Input<'_>) {
+    let source = match &input.request.namespaces.ipc {
+        Ipc::Private | Ipc::Shareable => return,
+        Ipc::None => return mounts.retain(|mount| mount.destination() != std::path::Path::new(SHM)),
+        Ipc::Host => std::path::Path::new(SHM),
+        Ipc::Container(_) => input.shared_memory,
+    };
+    for mount in mounts.iter_mut().filter(|mount| mount.destination() == std::path::Path::new(SHM)) {
+        *mount = file(SHM, source);
+    }
 }
 
 fn file(destination: &str, source: &std::path::Path) -> Mount {

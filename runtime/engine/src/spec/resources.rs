@@ -10,6 +10,10 @@ use crate::request::Limits;
 const MIN_MEMORY: i64 = 6 << 20;
 /// cpu.max period of `--cpus`, microseconds.
 const PERIOD_US: u64 = 100_000;
+/// Those of `--cpu-period` that the kernel takes, microseconds.
+const PERIODS_US: std::ops::RangeInclusive<i64> = 1_000..=1_000_000;
+/// And the least `--cpu-quota`.
+const MIN_QUOTA_US: i64 = 1_000;
 
 /// Docker's checks, with its texts; `host_cpus` is how many there are.
 pub(crate) fn check(limits: &Limits, host_cpus: usize) -> Result<()> {
@@ -43,6 +47,7 @@ pub(crate) fn check(limits: &Limits, host_cpus: usize) -> Result<()> {
             "range of CPUs is from 0.01 to {host_cpus}.00, as there are only {host_cpus} CPUs available"
         ));
     }
+    check_quota(limits)?;
     if let Some(list) = &limits.cpuset_cpus {
         let cpus =
             cpu_list(list).map_err(|_| Error::invalid(format!("Invalid value {list} for cpuset cpus")))?;
@@ -55,6 +60,29 @@ pub(crate) fn check(limits: &Limits, host_cpus: usize) -> Result<()> {
     }
     if let Some(list) = &limits.cpuset_mems {
         cpu_list(list).map_err(|_| Error::invalid(format!("Invalid value {list} for cpuset mems")))?;
+    }
+    super::block_io::check(&limits.block_io)
+}
+
+/// `--cpu-period` and `--cpu-quota`, which are `--cpus` in other words.
+fn check_quota(limits: &Limits) -> Result<()> {
+    let (period, quota) = (limits.cpu_period.unwrap_or(0), limits.cpu_quota.unwrap_or(0));
+    if limits.nano_cpus.is_some_and(|nano| nano != 0) {
+        for (name, value) in [("Period", period), ("Quota", quota)] {
+            if value > 0 {
+                return Err(Error::Invalid(format!(
+                    "Conflicting options: Nano CPUs and CPU {name} cannot both be set"
+                )));
+            }
+        }
+    }
+    if period != 0 && !PERIODS_US.contains(&period) {
+        return Err(Error::invalid(
+            "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)",
+        ));
+    }
+    if quota > 0 && quota < MIN_QUOTA_US {
+        return Err(Error::invalid("CPU cfs quota can not be less than 1ms (i.e. 1000)"));
     }
     Ok(())
 }
@@ -90,10 +118,16 @@ fn memory(limits: &Limits) -> Option<LinuxMemory> {
 fn cpu(limits: &Limits) -> Option<LinuxCpu> {
     let nano = limits.nano_cpus.filter(|n| *n != 0);
     let shares = limits.cpu_shares.filter(|s| *s != 0);
-    if nano.is_none() && shares.is_none() && limits.cpuset_cpus.is_none() && limits.cpuset_mems.is_none() {
+    let period =
+        limits.cpu_period.and_then(|period| u64::try_from(period).ok()).filter(|period| *period != 0);
+    let quota = limits.cpu_quota.filter(|quota| *quota != 0);
+    let sets = limits.cpuset_cpus.is_some() || limits.cpuset_mems.is_some();
+    if nano.is_none() && shares.is_none() && period.is_none() && quota.is_none() && !sets {
         return None;
     }
     let mut cpu = LinuxCpu::default();
+    cpu.set_period(period);
+    cpu.set_quota(quota);
     if let Some(nano) = nano {
         cpu.set_period(Some(PERIOD_US));
         // The kernel refuses quotas under a millisecond.
@@ -124,6 +158,22 @@ mod tests {
     )]
     #[case(limits(0, 0, 1_000_000), "range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs available")]
     #[case(Limits { cpuset_cpus: Some("0-2".into()), ..Limits::default() }, "Requested CPUs are not available - requested 0-2, available: 0-1")]
+    #[case(
+        Limits { nano_cpus: Some(1_000_000_000), cpu_period: Some(1000), ..Limits::default() },
+        "Conflicting options: Nano CPUs and CPU Period cannot both be set"
+    )]
+    #[case(
+        Limits { nano_cpus: Some(1_000_000_000), cpu_quota: Some(1000), ..Limits::default() },
+        "Conflicting options: Nano CPUs and CPU Quota cannot both be set"
+    )]
+    #[case(
+        Limits { cpu_period: Some(999), ..Limits::default() },
+        "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)"
+    )]
+    #[case(
+        Limits { cpu_quota: Some(999), ..Limits::default() },
+        "CPU cfs quota can not be less than 1ms (i.e. 1000)"
+    )]
     #[case(Limits { cpuset_cpus: Some("x".into()), ..Limits::default() }, "Invalid value x for cpuset cpus")]
     fn refused(#[case] limits: Limits, #[case] want: &str) {
         assert_eq!(check(&limits, 2).unwrap_err().to_string(), want);
@@ -151,6 +201,9 @@ mod tests {
         let cpu = resources.cpu().as_ref().unwrap();
         assert_eq!((cpu.quota(), cpu.period(), cpu.shares()), (Some(50_000), Some(100_000), Some(2)));
         assert_eq!(resources.pids().as_ref().unwrap().limit(), -1);
+        let quota = build(&Limits { cpu_period: Some(50_000), cpu_quota: Some(25_000), ..Limits::default() });
+        let cpu = quota.cpu().as_ref().unwrap();
+        assert_eq!((cpu.quota(), cpu.period()), (Some(25_000), Some(50_000)));
         let unlimited = build(&limits(64 << 20, -1, 0));
         assert_eq!(unlimited.memory().as_ref().unwrap().swap(), Some(-1));
     }

@@ -13,7 +13,8 @@ fn image() -> Defaults {
 fn built(request: &Request, mounts: &[Resolved]) -> Spec {
     let files = Files::of(Path::new("/c"));
     let id = "0123456789abcdef";
-    build(&Input { id, request, image: &image(), mounts, files: &files }).unwrap()
+    let shared_memory = Path::new("/run/x/shm");
+    build(&Input { id, request, image: &image(), mounts, files: &files, shared_memory }).unwrap()
 }
 
 fn resolved(mount: Wanted) -> Resolved {
@@ -130,4 +131,71 @@ fn a_terminal_sets_term() {
     let process = spec.process().as_ref().unwrap();
     assert_eq!(process.terminal(), Some(true));
     assert!(process.env().as_ref().unwrap().contains(&"TERM=xterm".to_owned()));
+}
+
+fn kinds(namespaces: crate::parse::namespace::Namespaces) -> Vec<Namespace> {
+    let spec = built(&Request { namespaces, ..Request::default() }, &[]);
+    let list = spec.linux().as_ref().unwrap().namespaces().clone().unwrap();
+    assert!(
+        list.iter().all(|namespace| namespace.path().is_none()),
+        "joined ones are the supervisor's to add"
+    );
+    list.iter().map(LinuxNamespace::typ).collect()
+}
+
+#[test]
+fn namespaces_that_are_not_its_own() {
+    let default = Namespaces::default;
+    assert_eq!(kinds(default()).len(), 6);
+    for pid in [Pid::Host, Pid::Container("x".to_owned())] {
+        assert!(!kinds(Namespaces { pid, ..default() }).contains(&Namespace::Pid));
+    }
+    for ipc in [Ipc::Host, Ipc::Container("x".to_owned())] {
+        assert!(!kinds(Namespaces { ipc, ..default() }).contains(&Namespace::Ipc));
+    }
+    for ipc in [Ipc::Shareable, Ipc::None] {
+        assert!(kinds(Namespaces { ipc, ..default() }).contains(&Namespace::Ipc));
+    }
+    assert!(!kinds(Namespaces { cgroup: Scope::Host, ..default() }).contains(&Namespace::Cgroup));
+}
+
+#[test]
+fn shared_memory_goes_with_the_ipc_namespace() {
+    let shm = |ipc: Ipc, mounts: &[Resolved]| {
+        let namespaces = Namespaces { ipc, ..Namespaces::default() };
+        let all = lines(&built(&Request { namespaces, ..Request::default() }, mounts));
+        all.into_iter().filter(|line| line.starts_with("/dev/shm ")).collect::<Vec<_>>()
+    };
+    assert_eq!(shm(Ipc::Shareable, &[]), ["/dev/shm tmpfs shm nosuid,noexec,nodev,mode=1777,size=67108864"]);
+    assert_eq!(shm(Ipc::Host, &[]), ["/dev/shm bind /dev/shm rbind,rprivate"]);
+    assert_eq!(shm(Ipc::Container("x".to_owned()), &[]), ["/dev/shm bind /run/x/shm rbind,rprivate"]);
+    assert!(shm(Ipc::None, &[]).is_empty());
+    let own = [resolved(volume::parse("/h:/dev/shm", Path::new("/")).unwrap())];
+    assert_eq!(shm(Ipc::Container("x".to_owned()), &own), ["/dev/shm bind /h rbind,rprivate"]);
+}
+
+#[test]
+fn the_hosts_name_stays_the_hosts() {
+    let mut request = Request::default();
+    request.namespaces.uts = Scope::Host;
+    let spec = built(&request, &[]);
+    assert_eq!(spec.hostname(), &None);
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let env = spec.process().as_ref().unwrap().env().clone().unwrap();
+    assert!(env.contains(&format!("HOSTNAME={host}")), "{env:?}");
+    assert!(!kinds(request.namespaces).contains(&Namespace::Uts));
+}
+
+#[test]
+fn limits_on_block_devices_are_not_the_guests() {
+    let mut request = Request::default();
+    request.limits.block_io.weight = Some(300);
+    let weight = |request: &Request| {
+        let spec = built(request, &[]);
+        let resources = spec.linux().as_ref().unwrap().resources().clone().unwrap();
+        resources.block_io().as_ref().and_then(oci_spec::runtime::LinuxBlockIo::weight)
+    };
+    assert_eq!(weight(&request), Some(300));
+    request.isolation = Isolation::Vm;
+    assert_eq!(weight(&request), None);
 }

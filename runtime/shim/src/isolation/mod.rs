@@ -2,6 +2,7 @@
 //! signals and sizes, and is stopped. Everything else is below this trait, in [`process`] and [`vm`].
 
 pub mod figures;
+mod lenders;
 pub mod process;
 pub mod vm;
 

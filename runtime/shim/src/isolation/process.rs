@@ -22,7 +22,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 
-use super::{Exec, Failure, Figures, Isolation, Process, Running, Start, Stdio, Streams, Update};
+use super::{Exec, Failure, Figures, Isolation, Process, Running, Start, Stdio, Streams, Update, lenders};
 use crate::wire::Exit;
 use crate::{rootfs, user};
 
@@ -47,7 +47,8 @@ impl Isolation for ProcessIsolation {
             Err(error) => return Err(Failure::engine(format!("make {}: {error}", root.display()))),
         }
         rootfs::attach(&overlay, &root)?;
-        let spec = prepare_spec(plan, &root)?;
+        let mut spec = prepare_spec(plan, &root)?;
+        let borrowed = lenders::join(plan, &mut spec)?;
         let (core_stdio, mut ours) = Pipes::make(Stdio::of(plan)).map_err(|error| streams_failed(&error))?;
         let mut options = CreateOptions::new(&plan.id, &spec, &plan.run_dir);
         options.cgroup = plan.cgroup.as_ref().and_then(|cgroup| cgroup.parent()).map(Into::into);
@@ -55,6 +56,7 @@ impl Isolation for ProcessIsolation {
         options.die_with_parent = true;
         options.init = plan.init;
         let mut container = core::create(options)?;
+        drop(borrowed);
         stamps.mark("init_cloned");
         ours.terminal = container.terminal();
         let started = container.start();

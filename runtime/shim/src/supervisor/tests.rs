@@ -148,6 +148,7 @@ impl Running for FakeRunning {
 
 fn plan(directory: &std::path::Path) -> Plan {
     Plan {
+        joins: Vec::new(),
         id: "c".repeat(64),
         isolation: IsolationPlan::Process,
         spec: Spec::default(),

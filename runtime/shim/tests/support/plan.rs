@@ -84,6 +84,7 @@ pub(crate) fn plan(directory: &Path, arguments: &[&str]) -> Plan {
     spec.root_mut().as_mut().unwrap().set_readonly(Some(false));
     let id = format!("{:0>64}", format!("{:x}", std::process::id()) + &format!("{:x}", unique()));
     Plan {
+        joins: Vec::new(),
         cgroup: cgroup_root().map(|root| root.join("sandbox-shim-test").join(&id)),
         id,
         isolation: isolation(),

@@ -20,13 +20,35 @@ pub(in crate::commands) fn run(global: &Global, flags: &CreateFlags) -> Result<u
     let settings = global.settings().map_err(Failure::run)?;
     let request = flags.request(true, &settings)?;
     let mut engine = crate::commands::engine_of(&settings).map_err(Failure::run)?;
+    warn(flags);
     let id_file = IdFile::claim(flags.cidfile.as_deref())?;
     let image = image(global, &engine, flags, &request.image)?;
+    replace(&engine, flags)?;
     let made = engine.create(&request, &image).map_err(Failure::run)?;
     let container = engine.park(made).map_err(Failure::run)?;
     id_file.fill(&container.id)?;
     format::print_line(&container.id)?;
     Ok(0)
+}
+
+/// What is accepted and not done.
+pub(super) fn warn(flags: &CreateFlags) {
+    for warning in flags.warnings() {
+        eprintln!("WARNING: {warning}");
+    }
+}
+
+/// `--replace`: removes the container that has the name, also one that runs. Comes last before the new one is made, so
+/// that an image that is not there costs nobody a container.
+pub(super) fn replace(engine: &Engine, flags: &CreateFlags) -> Result<(), Failure> {
+    let Some(name) = flags.name.as_deref().filter(|_| flags.replace) else { return Ok(()) };
+    let name = name.strip_prefix('/').unwrap_or(name);
+    match engine.find(name) {
+        // What an id begins with is not the name.
+        Ok(old) if old.name == name => engine.remove(&old, name, true, false).map_err(Failure::run),
+        Ok(_) | Err(Error::NoSuchContainer(_)) => Ok(()),
+        Err(error) => Err(Failure::run(error)),
+    }
 }
 
 /// The image, pulled first if it has to be. One that is here costs nothing but the look.

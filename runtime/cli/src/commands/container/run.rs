@@ -35,12 +35,14 @@ pub(in crate::commands) fn run(global: &Global, flags: &RunFlags, started_ns: u6
         ));
     }
     let mut engine = crate::commands::engine_of(&settings).map_err(Failure::run)?;
+    create::warn(create);
     let id_file = create::IdFile::claim(create.cidfile.as_deref())?;
     let image = create::image(global, &engine, create, &request.image)?;
     timings.mark("image_resolved");
 
     // From here on a signal is the container's, not ours: nothing is left half made by a Ctrl-C.
     let signals = Signals::catch().map_err(|e| Failure::run(format!("catch signals: {e}")))?;
+    create::replace(&engine, create)?;
     let made = engine.create(&request, &image).map_err(Failure::run)?;
     timings.mark("created");
     let id = made.id().to_owned();
