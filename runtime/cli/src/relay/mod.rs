@@ -243,7 +243,8 @@ impl Relay<'_> {
         match self.incoming.fill(&self.connection) {
             Ok(true) => Ok(()),
             Ok(false) => {
-                self.over = self.incoming.is_empty();
+                // The supervisor gives up a client of several that does not read, in the middle of a frame if need be.
+                self.over = self.incoming.is_empty() || !self.options.tied;
                 if self.over { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
             }
             Err(e) if e.kind() == io::ErrorKind::ConnectionReset => {
