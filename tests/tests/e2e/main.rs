@@ -7,6 +7,7 @@ mod failures;
 mod images;
 mod lifecycle;
 mod limits;
+mod logs;
 mod parity;
 mod pull;
 mod streams;
