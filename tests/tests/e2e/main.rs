@@ -4,6 +4,7 @@
 mod basics;
 mod crash;
 mod failures;
+mod files;
 mod images;
 mod lifecycle;
 mod limits;
