@@ -52,6 +52,7 @@ pub fn forgive(rootfs: &Rootfs) {
     if rootfs.volatile {
         let mark = rootfs.work.join("work/incompat");
         // Where it is not, there is nothing to forgive.
+        let _ = std::fs::remove_file(mark.join("volatile/dirty"));
         let _ = std::fs::remove_dir(mark.join("volatile"));
         let _ = std::fs::remove_dir(mark);
     }

@@ -107,10 +107,18 @@ pub(crate) fn dispatch(cli: Cli, started_ns: u64) -> Result<u8, Failure> {
         Command::Tag(flags) | Command::Image { what: ImageCommand::Tag(flags) } => {
             image::tag::run(global, &flags)
         }
-        Command::Cp(flags) => container::cp::run(global, &flags),
-        Command::Diff(flags) => container::diff::run(global, &flags),
-        Command::Export(flags) => container::export::run(global, &flags),
-        Command::Commit(flags) => container::commit::run(global, &flags),
+        Command::Cp(flags) | Command::Container { what: ContainerCommand::Cp(flags) } => {
+            container::cp::run(global, &flags)
+        }
+        Command::Diff(flags) | Command::Container { what: ContainerCommand::Diff(flags) } => {
+            container::diff::run(global, &flags)
+        }
+        Command::Export(flags) | Command::Container { what: ContainerCommand::Export(flags) } => {
+            container::export::run(global, &flags)
+        }
+        Command::Commit(flags) | Command::Container { what: ContainerCommand::Commit(flags) } => {
+            container::commit::run(global, &flags)
+        }
         Command::Login(flags) => registry::login::run(global, &flags),
         Command::Logout(flags) => registry::logout::run(global, &flags),
         Command::Search(flags) => registry::search::run(global, &flags),
@@ -126,7 +134,9 @@ pub(crate) fn dispatch(cli: Cli, started_ns: u64) -> Result<u8, Failure> {
         Command::Events(flags) | Command::System { what: SystemCommand::Events(flags) } => {
             system::events::run(global, &flags)
         }
-        Command::Logs(flags) => container::logs::run(global, &flags),
+        Command::Logs(flags) | Command::Container { what: ContainerCommand::Logs(flags) } => {
+            container::logs::run(global, &flags)
+        }
         Command::Doctor(flags) => doctor::run(global, &flags),
         Command::Bench { what: BenchCommand::Startup(flags) } => crate::bench::run(global, &flags),
     }

@@ -17,6 +17,12 @@ pub(crate) enum ContainerCommand {
     /// Attach local standard input, output, and error streams to a running container
     #[command(override_usage = "sandbox container attach [OPTIONS] CONTAINER", help_template = TEMPLATE, args_override_self = true)]
     Attach(AttachFlags),
+    /// Create a new image from a container's changes
+    #[command(override_usage = "sandbox container commit [OPTIONS] CONTAINER [REPOSITORY[:TAG]]", help_template = TEMPLATE, args_override_self = true)]
+    Commit(super::files::CommitFlags),
+    /// Copy files/folders between a container and the local filesystem
+    #[command(override_usage = "sandbox container cp [OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n\tsandbox container cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH", help_template = TEMPLATE, args_override_self = true)]
+    Cp(super::files::CpFlags),
     /// Create a new container
     #[command(
         override_usage = "sandbox container create [OPTIONS] IMAGE [COMMAND] [ARG...]",
@@ -25,9 +31,15 @@ pub(crate) enum ContainerCommand {
         args_override_self = true
     )]
     Create(Box<CreateFlags>),
+    /// Inspect changes to files or directories on a container's filesystem
+    #[command(override_usage = "sandbox container diff CONTAINER", help_template = TEMPLATE, args_override_self = true)]
+    Diff(super::files::DiffFlags),
     /// Execute a command in a running container
     #[command(override_usage = "sandbox container exec [OPTIONS] CONTAINER COMMAND [ARG...]", help_template = TEMPLATE, args_override_self = true)]
     Exec(ExecFlags),
+    /// Export a container's filesystem as a tar archive
+    #[command(override_usage = "sandbox container export [OPTIONS] CONTAINER", help_template = TEMPLATE, args_override_self = true)]
+    Export(super::files::ExportFlags),
     /// Display detailed information on one or more containers
     #[command(override_usage = "sandbox container inspect [OPTIONS] CONTAINER [CONTAINER...]", help_template = TEMPLATE, args_override_self = true)]
     Inspect(ContainerInspectFlags),
@@ -37,6 +49,9 @@ pub(crate) enum ContainerCommand {
     /// List containers
     #[command(aliases = ["list", "ps"], override_usage = "sandbox container ls [OPTIONS]", help_template = TEMPLATE, args_override_self = true)]
     Ls(PsFlags),
+    /// Fetch the logs of a container
+    #[command(override_usage = "sandbox container logs [OPTIONS] CONTAINER", help_template = TEMPLATE, args_override_self = true)]
+    Logs(super::logs::LogsFlags),
     /// Pause all processes within one or more containers
     #[command(override_usage = "sandbox container pause CONTAINER [CONTAINER...]", help_template = TEMPLATE, args_override_self = true)]
     Pause(NamesFlags),

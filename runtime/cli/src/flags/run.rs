@@ -1,5 +1,6 @@
 //! The flags of `sandbox create` and `sandbox run`, and how they become a request.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -332,11 +333,8 @@ impl CreateFlags {
     /// Options that are set belong to the driver that is set: another one would not know them.
     fn log(&self, settings: &Settings) -> Log {
         let driver = self.log_driver.as_ref().unwrap_or(&settings.log_driver.value).clone();
-        let mut options = if driver == settings.log_driver.value {
-            settings.log_opts.value.clone()
-        } else {
-            std::collections::BTreeMap::default()
-        };
+        let set = driver == settings.log_driver.value;
+        let mut options = if set { settings.log_opts.value.clone() } else { BTreeMap::new() };
         options.extend(self.log_opt.iter().cloned());
         Log { driver: Some(driver), options }
     }
@@ -370,8 +368,8 @@ impl CreateFlags {
         Ok(variables)
     }
 
-    fn labels(&self) -> Result<std::collections::BTreeMap<String, String>, Failure> {
-        let mut labels = std::collections::BTreeMap::new();
+    fn labels(&self) -> Result<BTreeMap<String, String>, Failure> {
+        let mut labels = BTreeMap::new();
         for path in &self.label_file {
             for line in environment::file(path, |_| Some(String::new())).map_err(Failure::run)? {
                 labels.extend(environment::label(&line));

@@ -254,6 +254,24 @@ fn what_an_update_changes() {
 }
 
 #[test]
+fn options_of_the_log_driver_that_is_set() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("config.toml");
+    std::fs::write(
+        &config,
+        "[engine]\nlog-driver = \"local\"\nlog-opts = { max-size = \"1m\", max-file = \"2\" }\n",
+    )
+    .unwrap();
+    let settings = sandbox_engine::Settings::resolve(&config, sandbox_engine::Flags::default()).unwrap();
+    let log = |line: &[&str]| run_flags(line).request(true, &settings).unwrap().log;
+    let own = log(&["--log-opt", "max-size=2m", "alpine"]);
+    assert_eq!(own.driver.as_deref(), Some("local"));
+    assert_eq!((own.options["max-size"].as_str(), own.options["max-file"].as_str()), ("2m", "2"));
+    let other = log(&["--log-driver", "json-file", "alpine"]);
+    assert_eq!((other.driver.as_deref(), other.options.len()), (Some("json-file"), 0));
+}
+
+#[test]
 fn kinds_of_objects() {
     for kind in ["container", "image", "network", "volume"] {
         assert!(parsed(&["sandbox", "inspect", "--type", kind, "x"]).is_ok());

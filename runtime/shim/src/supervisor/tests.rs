@@ -602,6 +602,27 @@ fn a_policy_starts_it_again_until_somebody_stops_it() {
 }
 
 #[test]
+fn another_policy_counts_from_the_next_end_on() {
+    let exit = supervised(
+        |plan, _| plan.restart = Restart::Always,
+        |mut world| async move {
+            assert!(matches!(world.remote().notice().await, Notice::Started { .. }));
+            let stream = UnixStream::connect(world.directory.join("socket")).unwrap();
+            let mut updater = Remote(FdStream::new(stream.into()).unwrap());
+            updater.request(&Request::Policy { restart: Restart::No }).await;
+            assert!(matches!(updater.notice().await, Notice::Done));
+            let Inside { stdout, stderr, exit, .. } = world.inside;
+            drop((stdout, stderr));
+            exit.unwrap().send(code(3)).unwrap();
+            while status::read(&world.directory).unwrap().unwrap().phase != Phase::Exited {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        },
+    );
+    assert_eq!(exit, code(3));
+}
+
+#[test]
 fn a_container_that_does_not_take_its_stop_signal_is_killed() {
     let exit = supervised(
         |plan, _| plan.tied = false,
