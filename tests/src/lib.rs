@@ -12,7 +12,7 @@ mod terminal;
 
 pub use command::{Output, Running, Sandbox, env, fixture, scratch};
 pub use container::{Container, LIMIT, make, sandbox, until};
-pub use host::HostState;
+pub use host::{HostState, has_controller};
 pub use process::OurProcess;
 pub use terminal::Terminal;
 

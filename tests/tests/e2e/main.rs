@@ -11,6 +11,7 @@ mod limits;
 mod logs;
 mod parity;
 mod pull;
+mod state;
 mod streams;
 mod terminal;
 mod timings;
