@@ -1,6 +1,6 @@
 //! What is done to a container that is there: ended, renamed, removed.
 
-use sandbox_shim::wire::{Exit, Request};
+use sandbox_shim::wire::{Exit, Notice, Request};
 
 use crate::announce;
 use crate::create::Made;
@@ -52,15 +52,30 @@ impl Engine {
         }
     }
 
-    /// Sends a signal to the init of a running container.
+    /// Sends a signal to the init of a running container. SIGKILL is waited for, as Docker does: whoever kills a container may
+    /// remove it with the next command.
     pub fn kill(&self, container: &Container, signal: i32) -> Result<()> {
-        self.tell(container, &Request::Kill { signal }).map_err(|e| match e {
+        let refused = |e| match e {
             Error::NotRunning(id) => Error::invalid(format!(
                 "cannot kill container: {}: container {id} is not running",
                 container.name
             )),
             other => other,
-        })
+        };
+        if signal != libc::SIGKILL {
+            return self.tell(container, &Request::Kill { signal }).map_err(refused);
+        }
+        // The wait begins before the kill, so that the end is that of this run. Whether there is one the kill tells.
+        let mut end = self.opened(container, &Request::Wait).map_err(refused)?;
+        let _ = end.next();
+        self.tell(container, &Request::Kill { signal }).map_err(refused)?;
+        // An error is the supervisor's own end.
+        while let Ok(Some(notice)) = end.next() {
+            if matches!(notice, Notice::Exited(_)) {
+                break;
+            }
+        }
+        self.settle(container)
     }
 
     /// Leaves a container that was taken as it was.

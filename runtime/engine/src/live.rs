@@ -152,7 +152,7 @@ impl Engine {
     }
 
     /// Opens a conversation.
-    fn opened(&self, container: &Container, request: &Request) -> Result<Conversation> {
+    pub(crate) fn opened(&self, container: &Container, request: &Request) -> Result<Conversation> {
         conversation(self.connect(container)?, request)
     }
 

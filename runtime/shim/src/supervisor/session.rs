@@ -177,9 +177,10 @@ async fn wait(door: &Door, client: &mut Client) {
     ends.mark_unchanged();
     client.writer.notify(&Notice::Done).await;
     tokio::select! {
-        changed = ends.changed() => {
+        // When no further end can come, the last was for good.
+        _ = ends.changed() => {
             let exit = ends.borrow().clone();
-            let notice = if let (Ok(()), Some(exit)) = (changed, exit) {
+            let notice = if let Some(exit) = exit {
                 Notice::Exited(exit)
             } else {
                 let Failure { message, exit_code } = not_running();
