@@ -19,9 +19,8 @@ impl OurProcess {
     /// All that live now.
     pub fn all(sandbox: &Sandbox) -> Vec<Self> {
         let roots = [&sandbox.root, &sandbox.run_root].map(|root| root.to_string_lossy().into_owned());
-        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-        let pids = entries.filter_map(|entry| entry.file_name().to_string_lossy().parse::<i32>().ok());
-        let seen: HashMap<i32, Seen> = pids.filter_map(|pid| Some((pid, Seen::now(pid, &roots)?))).collect();
+        let seen: HashMap<i32, Seen> =
+            pids().filter_map(|pid| Some((pid, Seen::now(pid, &roots)?))).collect();
         let below = |pid: &i32| {
             let mut at = *pid;
             // The table is not of one moment: what looks like a circle ends, too.
@@ -43,10 +42,31 @@ impl OurProcess {
         found
     }
 
+    /// Those in a container's cgroup, and those that name it.
+    pub fn of_container(id: &str) -> Vec<Self> {
+        let mut found = Vec::new();
+        for pid in pids() {
+            let read = |file: &str| fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+            let names = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).contains(id);
+            if (names(read("cgroup")) || names(read("cmdline")))
+                && let Some(seen) = Seen::now(pid, &[])
+                && seen.alive
+            {
+                found.push(Self { pid: Pid::from_raw(pid), name: seen.name });
+            }
+        }
+        found
+    }
+
     /// The first with this name.
     pub fn named(sandbox: &Sandbox, name: &str) -> Option<Pid> {
         Self::all(sandbox).into_iter().find(|process| process.name == name).map(|process| process.pid)
     }
+}
+
+fn pids() -> impl Iterator<Item = i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_string_lossy().parse().ok())
 }
 
 struct Seen {

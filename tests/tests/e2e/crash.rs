@@ -1,5 +1,9 @@
 //! Nothing is left behind: by many at once, or by any of our processes killed in the middle.
 
+mod boot;
+mod many;
+mod storm;
+
 use std::io::Read;
 use std::time::{Duration, Instant};
 
