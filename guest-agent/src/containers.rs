@@ -1,5 +1,7 @@
 //! The containers of this guest and the requests about them, done by the container core.
 
+mod archive;
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;

@@ -132,6 +132,7 @@ fn answer(containers: &Rc<Containers>, request: Request) -> Message {
         Some(request::Body::Create(create)) => containers.create(create).map(done),
         Some(request::Body::Start(start)) => containers.start(&start.container).map(done),
         Some(request::Body::Exec(exec)) => containers.exec(exec).map(done),
+        Some(request::Body::Archive(archive)) => containers.archive(archive).map(done),
         Some(request::Body::Signal(signal)) => containers.signal(&signal).map(|()| done(0)),
         Some(request::Body::Resize(resize)) => containers.resize(&resize).map(|()| done(0)),
         Some(request::Body::Stats(stats)) => {

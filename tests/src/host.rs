@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::Sandbox;
+
+/// The events' journal stays, and begins a new file when it is long.
+const JOURNAL: &str = "events.json";
 
 /// Our processes, cgroups and namespaces on the whole host, and the mounts, sockets and directories of one [`Sandbox`].
 ///
@@ -34,7 +37,7 @@ impl HostState {
             network_namespaces: network_namespaces(),
             sockets: lines("/proc/net/unix").lines().filter(|l| ours(l)).map(String::from).collect(),
             containers: names(&sandbox.root.join("containers")),
-            run: names(&sandbox.run_root),
+            run: names(&sandbox.run_root).into_iter().filter(|name| !name.starts_with(JOURNAL)).collect(),
         }
     }
 }
@@ -58,16 +61,24 @@ fn processes(ours: &dyn Fn(&str) -> bool) -> BTreeSet<String> {
 
 /// Container cgroups below `sandbox/` of the v2 tree.
 fn cgroups() -> BTreeSet<String> {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let tree = mounts
-        .lines()
-        .find(|l| l.contains(" - cgroup2 "))
-        .and_then(|l| l.split(' ').nth(4))
-        .map(String::from);
-    tree.map_or_else(BTreeSet::new, |tree| {
-        let dirs = fs::read_dir(Path::new(&tree).join("sandbox")).into_iter().flatten().flatten();
+    cgroup_tree().map_or_else(BTreeSet::new, |tree| {
+        let dirs = fs::read_dir(tree.join("sandbox")).into_iter().flatten().flatten();
         dirs.filter(|e| e.path().is_dir()).map(|e| e.file_name().to_string_lossy().into_owned()).collect()
     })
+}
+
+/// Where cgroup v2 is mounted.
+fn cgroup_tree() -> Option<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let line = mounts.lines().find(|line| line.contains(" - cgroup2 "))?;
+    line.split(' ').nth(4).map(PathBuf::from)
+}
+
+/// Whether cgroup v2 of this host has a controller, so that containers of its own can be limited.
+pub fn has_controller(name: &str) -> bool {
+    let file = cgroup_tree().map(|tree| tree.join("cgroup.controllers"));
+    let list = file.and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default();
+    list.split_whitespace().any(|found| found == name)
 }
 
 /// How many network namespaces some process lives in.

@@ -4,12 +4,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)]
 
 mod command;
+mod container;
 mod host;
+mod process;
 pub mod registry;
 mod terminal;
 
 pub use command::{Output, Running, Sandbox, env, fixture, scratch};
-pub use host::HostState;
+pub use container::{Container, LIMIT, make, sandbox, until};
+pub use host::{HostState, has_controller};
+pub use process::OurProcess;
 pub use terminal::Terminal;
 
 /// Where a container runs. Every test of the lifecycle takes it as a parameter and expects the same of both.

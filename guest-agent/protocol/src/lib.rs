@@ -8,11 +8,13 @@
 //! Both sides treat the other as hostile: every frame has a limit, and nothing is allocated for bytes
 //! that have not arrived. Refuses longer and malformed frames.
 
+mod archive;
 pub mod fd_stream;
 pub mod frame;
 mod messages;
 mod top;
 
+pub use archive::Archive;
 pub use fd_stream::FdStream;
 pub use messages::*;
 pub use top::*;

@@ -26,7 +26,7 @@ pub struct StreamHeader {
 pub struct Request {
     #[prost(uint64, tag = "1")]
     pub id: u64,
-    #[prost(oneof = "request::Body", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 21")]
+    #[prost(oneof = "request::Body", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 21, 22")]
     pub body: Option<request::Body>,
 }
 
@@ -56,6 +56,8 @@ pub mod request {
         Update(crate::Update),
         #[prost(message, tag = "21")]
         Processes(crate::ProcessesRequest),
+        #[prost(message, tag = "22")]
+        Archive(crate::Archive),
     }
 }
 

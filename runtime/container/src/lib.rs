@@ -21,6 +21,7 @@
 //! by descriptor, sysctls that are not of a namespace the container owns are an error, limits that
 //! cannot be kept are an error and never silently dropped.
 
+pub mod archive;
 mod cgroup;
 mod container;
 mod create;

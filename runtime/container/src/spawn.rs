@@ -48,6 +48,11 @@ pub(crate) fn spawn_beside(
     clone(0, cgroup, body)
 }
 
+/// Forks a copy of this process that runs `body`, in no other namespace or cgroup.
+pub(crate) fn spawn_plain(body: impl FnOnce()) -> Result<Process, Error> {
+    clone(0, None, body)
+}
+
 fn clone(flags: u64, cgroup: Option<BorrowedFd<'_>>, body: impl FnOnce()) -> Result<Process, Error> {
     // SAFETY: callers of this crate have one thread, and `body` never returns.
     match unsafe { fork(flags, cgroup) }.map_err(|errno| explain(errno, flags))? {

@@ -1,12 +1,27 @@
 //! The configuration file: `/etc/sandbox/config.toml`, `--config` or `$SANDBOX_CONFIG`.
 //!
 //! ```toml
-//! [registries]          # see sandbox_registry::RegistriesConfig
+//! [engine]
+//! root = "/var/lib/sandbox"
+//! run-root = "/run/sandbox"
+//! isolation = "process"
+//! log-driver = "json-file"
+//! log-opts = { max-size = "10m", max-file = "3" }
+//!
+//! [vm]
+//! memory = "512m"
+//! cpus = 1
+//! kernel = "/usr/lib/sandbox/vmlinux"
+//! boot-deadline = 30    # seconds
+//!
 //! [images]
 //! policy = "/etc/sandbox/policy.json"
+//!
+//! [registries]          # see sandbox_registry::RegistriesConfig
 //! ```
 //!
-//! Commands that need nothing of it do not read it; a section or a key that is not known is an error.
+//! But for log-opts and the kernel, these are the defaults. `[engine]` and `[vm]` are for [`crate::Settings`]. A section or a
+//! key that is not known is an error.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -16,6 +31,7 @@ use sandbox_registry::{ConfigError, RegistriesConfig};
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
+use crate::settings::{EngineSection, VmSection};
 
 /// Without `--config` and `SANDBOX_CONFIG`.
 pub const DEFAULT_CONFIG: &str = sandbox_registry::CONFIG_FILE;
@@ -39,6 +55,8 @@ struct Sections {
     #[serde(rename = "registries")]
     _registries: toml::Table,
     images: Images,
+    engine: EngineSection,
+    vm: VmSection,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -50,11 +68,7 @@ struct Images {
 impl Config {
     /// Reads the file. Only the default one may be missing.
     pub fn load(path: &Path) -> Result<Config> {
-        let Some(text) = read(path, path == Path::new(DEFAULT_CONFIG))? else {
-            return Ok(Config::default());
-        };
-        let sections: Sections = toml::from_str(&text)
-            .map_err(|error| ConfigError::Invalid { path: path.to_owned(), message: error.to_string() })?;
+        let Some(sections) = parse(path)? else { return Ok(Config::default()) };
         Ok(Config { registries: RegistriesConfig::load(path)?, policy: sections.images.policy })
     }
 
@@ -71,6 +85,20 @@ impl Config {
             None => Ok(Policy::default()),
         }
     }
+}
+
+/// The sections of the settings.
+pub(crate) fn sections(path: &Path) -> Result<(EngineSection, VmSection)> {
+    let Sections { engine, vm, .. } = parse(path)?.unwrap_or_default();
+    Ok((engine, vm))
+}
+
+/// Only the default file may be missing.
+fn parse(path: &Path) -> Result<Option<Sections>> {
+    let Some(text) = read(path, path == Path::new(DEFAULT_CONFIG))? else { return Ok(None) };
+    toml::from_str(&text)
+        .map(Some)
+        .map_err(|error| ConfigError::Invalid { path: path.to_owned(), message: error.to_string() }.into())
 }
 
 /// A file's text; `None` if it is not there and need not be.

@@ -4,8 +4,10 @@ use std::path::Path;
 
 use oci_spec::runtime::Spec;
 use rustix::fs::Mode;
+use sandbox_shim::log::{DEFAULT_DRIVER, LogPlan, Subject};
 use sandbox_shim::plan::{self, Plan, Rootfs};
 
+use crate::announce;
 use crate::clock::realtime_ns;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -56,7 +58,7 @@ impl Made {
 impl Engine {
     /// Makes a container. Everything that can be refused is refused before anything is made.
     pub fn create(&mut self, request: &Request, image: &Defaults) -> Result<Made> {
-        let host = Host::look(&request.limits);
+        let host = Host::look(&request.limits, &self.vm);
         isolation::check(request, &host)?;
         let id = id::generate()?;
         let inherited = self.inherited(request)?;
@@ -146,6 +148,8 @@ impl Engine {
             stop_signal,
             stop_timeout_s: request.process.stop_timeout.map_or(STOP_TIMEOUT_S, i64::from),
             restart: request.restart,
+            log: log(id, request, image, &recipe)?,
+            events: Some(self.paths.run_root.clone()),
             health: health(request, image),
             timeout_s: request.timeout,
             reaper: self.reaper(id)?,
@@ -190,7 +194,10 @@ impl Engine {
             recipe.write(dir)
         })();
         match filled {
-            Ok(()) => Ok(Made { container, lock, plan, new: true }),
+            Ok(()) => {
+                announce::labelled(&self.paths, &container, &recipe.labels, "create", &[]);
+                Ok(Made { container, lock, plan, new: true })
+            }
             Err(e) => Err(self.discard(&container, e)),
         }
     }
@@ -234,6 +241,26 @@ impl Engine {
 
 /// The hidden command that finishes what a supervisor without a client has left to do.
 pub const REAP: &str = "reap";
+
+/// How it is logged. Its name is put in when it is started: by then it has one.
+fn log(id: &str, request: &Request, image: &Defaults, recipe: &Recipe) -> Result<LogPlan> {
+    let mut plan = LogPlan {
+        driver: request.log.driver.clone().unwrap_or_else(|| DEFAULT_DRIVER.to_owned()),
+        options: request.log.options.clone(),
+        subject: Subject {
+            id: id.to_owned(),
+            name: String::new(),
+            image_id: image.id.clone(),
+            image_name: request.image.clone(),
+            labels: recipe.labels.clone(),
+            env: recipe.environment.clone(),
+        },
+        addresses: Vec::new(),
+    };
+    sandbox_shim::log::validate(&plan.driver, &plan.options).map_err(Error::Invalid)?;
+    crate::logs::resolve(&mut plan)?;
+    Ok(plan)
+}
 
 /// What the request says of health checks, over what the image says.
 fn health(request: &Request, image: &Defaults) -> Option<plan::Health> {

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::installation::Installation;
 use crate::paths::Paths;
 use crate::reclaim;
+use crate::settings::VmSettings;
 use crate::state::containers::{self, Container};
 use crate::state::{self};
 
@@ -20,6 +21,7 @@ pub struct Engine {
     pub(crate) connection: Connection,
     /// Opened by whoever needs it first.
     pub(crate) store: OnceCell<Store>,
+    pub(crate) vm: VmSettings,
     problems: Vec<Error>,
 }
 
@@ -29,7 +31,22 @@ impl Engine {
         paths.prepare()?;
         let connection = state::open(&paths.database())?;
         let problems = reclaim::reap(&connection, &paths)?;
-        Ok(Engine { paths, installation, connection, store: OnceCell::new(), problems })
+        Ok(Engine {
+            paths,
+            installation,
+            connection,
+            store: OnceCell::new(),
+            vm: VmSettings::default(),
+            problems,
+        })
+    }
+
+    /// What VMs have by default.
+    #[must_use]
+    pub fn with_vm(mut self, vm: VmSettings) -> Engine {
+        self.installation = self.installation.with_kernel(vm.kernel.value.clone());
+        self.vm = vm;
+        self
     }
 
     /// What reclaim could not do, for the user to know.

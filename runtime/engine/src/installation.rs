@@ -28,10 +28,10 @@ impl Installation {
         Installation { candidates, kernel: None }
     }
 
-    /// Takes `kernel` instead of the installed one (`--kernel`).
+    /// Takes `kernel`, if there is one, instead of the one before.
     #[must_use]
     pub fn with_kernel(mut self, kernel: Option<PathBuf>) -> Installation {
-        self.kernel = kernel;
+        self.kernel = kernel.or(self.kernel);
         self
     }
 
@@ -44,7 +44,7 @@ impl Installation {
     pub fn kernel(&self) -> Result<PathBuf> {
         match &self.kernel {
             Some(path) if path.is_file() => std::path::absolute(path).map_err(Error::io("resolve", path)),
-            Some(path) => Err(Error::invalid(format!("--kernel {}: no such file", path.display()))),
+            Some(path) => Err(Error::invalid(format!("guest kernel {}: no such file", path.display()))),
             None => self.locate("the guest kernel", "vmlinux"),
         }
     }

@@ -1,7 +1,9 @@
 //! What is done to a container that is there: ended, renamed, removed.
 
-use sandbox_shim::wire::{Exit, Request};
+use sandbox_shim::wire::{Exit, Notice, Request};
 
+use crate::announce;
+use crate::create::Made;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::lock;
@@ -32,7 +34,13 @@ impl Engine {
             Err(Error::NotRunning(_)) => return Ok(()),
             Err(e) => return Err(e),
         }
+        announce::container(&self.paths, container, "stop", &[]);
         self.settle(container)
+    }
+
+    /// Tells that a container was stopped and started anew.
+    pub fn restarted(&self, container: &Container) {
+        announce::container(&self.paths, container, "restart", &[]);
     }
 
     /// Waits until a container that has ended is cleaned up after, and its end is in its row.
@@ -44,20 +52,35 @@ impl Engine {
         }
     }
 
-    /// Sends a signal to the init of a running container.
+    /// Sends a signal to the init of a running container. SIGKILL is waited for, as Docker does: whoever kills a container may
+    /// remove it with the next command.
     pub fn kill(&self, container: &Container, signal: i32) -> Result<()> {
-        self.tell(container, &Request::Kill { signal }).map_err(|e| match e {
+        let refused = |e| match e {
             Error::NotRunning(id) => Error::invalid(format!(
                 "cannot kill container: {}: container {id} is not running",
                 container.name
             )),
             other => other,
-        })
+        };
+        if signal != libc::SIGKILL {
+            return self.tell(container, &Request::Kill { signal }).map_err(refused);
+        }
+        // The wait begins before the kill, so that the end is that of this run. Whether there is one the kill tells.
+        let mut end = self.opened(container, &Request::Wait).map_err(refused)?;
+        let _ = end.next();
+        self.tell(container, &Request::Kill { signal }).map_err(refused)?;
+        // An error is the supervisor's own end.
+        while let Ok(Some(notice)) = end.next() {
+            if matches!(notice, Notice::Exited(_)) {
+                break;
+            }
+        }
+        self.settle(container)
     }
 
     /// Leaves a container that was taken as it was.
-    pub fn put_back(&self, made: crate::create::Made) -> Result<()> {
-        let before = &made.container;
+    pub fn put_back(&self, made: Made) -> Result<()> {
+        let Made { container: before, lock: _lock, .. } = made;
         if before.started_ns.is_none() {
             return containers::created(&self.connection, &before.id);
         }
@@ -82,7 +105,10 @@ impl Engine {
         if new == container.name {
             return Err(Error::invalid("Renaming a container with the same name as its current name"));
         }
-        containers::rename(&self.connection, &container.id, new)
+        containers::rename(&self.connection, &container.id, new)?;
+        let renamed = Container { name: new.to_owned(), ..container.clone() };
+        announce::container(&self.paths, &renamed, "rename", &[("oldName", &format!("/{}", container.name))]);
+        Ok(())
     }
 
     /// Removes a container; with `force` also one that runs.
@@ -115,7 +141,7 @@ impl Engine {
         if !volumes {
             crate::state::volumes::keep(&self.connection, &container.id)?;
         }
-        reclaim::remove_for_good(&self.connection, &self.paths, &container.id)
+        reclaim::remove_for_good(&self.connection, &self.paths, container)
     }
 
     /// Waits until a container does not run and gives its exit code.

@@ -20,6 +20,12 @@ use crate::state::containers::{Container, State};
 const ATTEMPTS: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// Docker's words for what containers do.
+pub(crate) const STATES: [&str; 7] =
+    ["created", "running", "paused", "restarting", "removing", "exited", "dead"];
+/// Docker's word for the health of a container without a check.
+pub(crate) const NO_HEALTH_CHECK: &str = "none";
+
 /// A container and what it does now.
 #[derive(Debug, Clone)]
 pub struct View {
@@ -32,15 +38,43 @@ impl View {
     /// Docker's word for it.
     pub fn state(&self) -> &'static str {
         match (self.container.state, self.status.as_ref().map(|status| status.phase)) {
-            (State::Created, _) => "created",
             (State::Removing, _) => "removing",
             (State::Running, Some(Phase::Paused)) => "paused",
             (State::Running, Some(Phase::Restarting)) => "restarting",
             (State::Running, Some(Phase::Exited)) | (State::Exited, _) => "exited",
             // Being started is what Docker shows as created.
-            (State::Running, Some(Phase::Starting) | None) => "created",
+            (State::Created, _) | (State::Running, Some(Phase::Starting) | None) => "created",
             (State::Running, Some(Phase::Running)) => "running",
         }
+    }
+
+    /// When it was started the last time.
+    pub fn started_ns(&self) -> Option<i64> {
+        self.status.as_ref().and_then(|status| status.started_ns).or(self.container.started_ns)
+    }
+
+    /// When it ended the last time.
+    pub fn finished_ns(&self) -> Option<i64> {
+        self.status.as_ref().and_then(|status| status.finished_ns).or(self.container.finished_ns)
+    }
+
+    /// How it ended the last time; 0 for one that never did, and for one that runs.
+    pub fn exit_code(&self) -> u8 {
+        match (self.state(), self.last_exit()) {
+            ("running" | "paused", _) => 0,
+            (_, Some(exit)) => exit.code,
+            (_, None) => self.container.exit_code.unwrap_or(0),
+        }
+    }
+
+    /// Docker's word for what its health checks say.
+    pub fn health(&self) -> &'static str {
+        let health = self.status.as_ref().and_then(|status| status.health.as_ref());
+        health.map_or(NO_HEALTH_CHECK, |health| health.verdict.as_str())
+    }
+
+    pub(crate) fn last_exit(&self) -> Option<&Exit> {
+        self.status.as_ref().and_then(|status| status.exit.as_ref())
     }
 
     /// Whether its process lives.
@@ -100,22 +134,26 @@ impl Engine {
         answer.ok_or_else(|| Error::NotRunning(container.id.clone()))
     }
 
+    /// A question whose answers should come soon.
+    pub(crate) fn asked_within(
+        &self,
+        container: &Container,
+        request: &Request,
+        patience: Duration,
+    ) -> Result<Conversation> {
+        let stream = self.connect(container)?;
+        stream.set_read_timeout(Some(patience)).map_err(Error::system("set a time-out"))?;
+        conversation(stream, request)
+    }
+
     /// The same for what is done or not.
     pub(crate) fn tell(&self, container: &Container, request: &Request) -> Result<()> {
         self.ask(container, request).map(drop)
     }
 
     /// Opens a conversation.
-    fn opened(&self, container: &Container, request: &Request) -> Result<Conversation> {
-        let stream = self.connect(container)?;
-        let (sender, receiver) =
-            client::connect(stream).map_err(Error::system("connect to the supervisor"))?;
-        match sender.request(request) {
-            // It has just ended, or never listens: the answer tells.
-            Ok(()) | Err(client::FrameError::Io(_)) => {}
-            Err(e) => return Err(Error::invalid(format!("ask the supervisor: {e}"))),
-        }
-        Ok(Conversation { _sender: sender, receiver })
+    pub(crate) fn opened(&self, container: &Container, request: &Request) -> Result<Conversation> {
+        conversation(self.connect(container)?, request)
     }
 
     /// Waits for the next end of a running container; [`Error::NotRunning`] when it runs no more. `ready` is called when the
@@ -137,15 +175,36 @@ impl Engine {
     }
 }
 
+fn conversation(stream: UnixStream, request: &Request) -> Result<Conversation> {
+    let (sender, receiver) = client::connect(stream).map_err(Error::system("connect to the supervisor"))?;
+    match sender.request(request) {
+        // It has just ended, or never listens: the answer tells.
+        Ok(()) | Err(client::FrameError::Io(_)) => {}
+        Err(e) => return Err(Error::invalid(format!("ask the supervisor: {e}"))),
+    }
+    Ok(Conversation { _sender: sender, receiver })
+}
+
 /// A question and what comes of it.
-struct Conversation {
+pub(crate) struct Conversation {
     _sender: client::Sender,
     receiver: client::Receiver,
 }
 
 impl Conversation {
+    pub(crate) fn open(stream: UnixStream, request: &Request) -> Result<Conversation> {
+        let (sender, receiver) =
+            client::connect(stream).map_err(Error::system("connect to the supervisor"))?;
+        match sender.request(request) {
+            // It has just ended, or never listens: the answer tells.
+            Ok(()) | Err(client::FrameError::Io(_)) => {}
+            Err(e) => return Err(Error::invalid(format!("ask the supervisor: {e}"))),
+        }
+        Ok(Conversation { _sender: sender, receiver })
+    }
+
     /// The next notice; a failure is an error.
-    fn next(&mut self) -> Result<Option<Notice>> {
+    pub(crate) fn next(&mut self) -> Result<Option<Notice>> {
         loop {
             match self.receiver.receive() {
                 Ok(Some(Event::Notice(Notice::Failed { message, .. }))) => {
@@ -161,7 +220,7 @@ impl Conversation {
 }
 
 /// By the directory's descriptor: an address holds 107 bytes (unix(7)).
-fn connect(run_dir: &Path) -> std::io::Result<UnixStream> {
+pub(crate) fn connect(run_dir: &Path) -> std::io::Result<UnixStream> {
     let directory =
         rustix::fs::open(run_dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     UnixStream::connect(format!("/proc/self/fd/{}/{SOCKET_FILE}", directory.as_raw_fd()))

@@ -24,7 +24,7 @@ pub const FILE: &str = "lock";
 const UNBORN: &str = "lock.new";
 
 /// How long a supervisor may take for its clean-up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A held lock; released when every descriptor of the open file is closed, in all processes.
 #[derive(Debug)]

@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use sandbox_shim::status::{self, Status};
 use sandbox_shim::wire::Exit;
 
+use crate::announce;
 use crate::cgroup;
 use crate::clock::realtime_ns;
 use crate::error::{Error, Result};
@@ -80,13 +81,15 @@ pub(crate) fn release(
         || container.state == State::Removing
         || !dir.join(recipe::FILE).exists()
     {
-        return remove_for_good(connection, paths, &container.id);
+        return remove_for_good(connection, paths, container);
     }
     containers::exited(connection, &container.id, &end)
 }
 
 /// Removes a container whose processes are gone, its anonymous volumes, and at last its row.
-pub(crate) fn remove_for_good(connection: &Connection, paths: &Paths, id: &str) -> Result<()> {
+pub(crate) fn remove_for_good(connection: &Connection, paths: &Paths, container: &Container) -> Result<()> {
+    let id = container.id.as_str();
+    announce::container(paths, container, "destroy", &[]);
     volumes::remove_anonymous(connection, id, paths)?;
     remove::tree(&paths.container(id))?;
     containers::delete(connection, id)
@@ -172,7 +175,11 @@ mod tests {
         assert!(reap(&place.db, &place.paths).unwrap().is_empty());
         assert!(containers::list(&place.db).unwrap().is_empty());
         assert_eq!(std::fs::read_dir(place.paths.root.join("containers")).unwrap().count(), 0);
-        assert_eq!(std::fs::read_dir(&place.paths.run_root).unwrap().count(), 0);
+        // The journal of events stays.
+        let dirs = std::fs::read_dir(&place.paths.run_root)
+            .unwrap()
+            .filter(|entry| entry.as_ref().unwrap().path().is_dir());
+        assert_eq!(dirs.count(), 0);
     }
 
     #[test]

@@ -56,12 +56,22 @@ pub struct Request {
     pub shm_size: Option<i64>,
     pub sysctls: BTreeMap<String, String>,
     pub restart: Restart,
+    pub log: Log,
     /// None: as the image has it.
     pub health: Option<Wish>,
     /// `--timeout`: seconds after which the container is killed.
     pub timeout: Option<u32>,
     pub annotations: BTreeMap<String, String>,
     pub vm: Vm,
+}
+
+/// `--log-driver` and `--log-opt`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Log {
+    /// None: the default.
+    pub driver: Option<String>,
+    pub options: BTreeMap<String, String>,
 }
 
 /// The process, as far as it was said; the image fills in the rest.
@@ -152,6 +162,17 @@ pub enum Network {
     None,
     /// The host's.
     Host,
+}
+
+impl Network {
+    /// Docker's name of it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Network::Default => "bridge",
+            Network::None => "none",
+            Network::Host => "host",
+        }
+    }
 }
 
 impl std::str::FromStr for Network {

@@ -70,7 +70,7 @@ impl Engine {
         let recipe = Recipe::read(&dir)?.ok_or_else(|| {
             Error::invalid(format!("container {} has lost its configuration", container.id))
         })?;
-        let host = Host::look(&recipe.request.limits);
+        let host = Host::look(&recipe.request.limits, &self.vm);
         isolation::check(&recipe.request, &host)?;
         let image = Defaults::from(&self.image(&container.image_id)?);
         let (plan, _) = self.plan(&container.id, &recipe.request, &image, recipe.mounts, &host)?;
@@ -127,6 +127,7 @@ impl Engine {
     /// Starts the supervisor. The connection is the front end's to speak [`sandbox_shim::wire`] on.
     pub fn start(&self, made: Made, manner: Manner) -> Result<(Running, UnixStream)> {
         let Made { container, lock, mut plan, new } = made;
+        plan.log.subject.name.clone_from(&container.name);
         (plan.tied, plan.primary_stdin) = (manner.tied, manner.stdin);
         if !manner.tied {
             plan.isolation.unwatched();

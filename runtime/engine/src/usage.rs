@@ -10,8 +10,8 @@ use sandbox_image::Usage;
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::live::View;
 use crate::recipe::Recipe;
-use crate::state::containers::{self, Container, State};
 use crate::state::volumes;
 
 /// Directories below each other that are looked into; a container may make any number, and each costs a descriptor.
@@ -28,7 +28,7 @@ pub struct DiskUsage {
 /// A container and the bytes it has written.
 #[derive(Debug, Clone)]
 pub struct ContainerUsage {
-    pub container: Container,
+    pub view: View,
     /// What it was started with; empty if its directory is gone.
     pub command: Vec<String>,
     pub size: u64,
@@ -45,7 +45,7 @@ pub struct VolumeUsage {
 
 impl ContainerUsage {
     pub fn is_active(&self) -> bool {
-        self.container.state == State::Running
+        self.view.is_running()
     }
 }
 
@@ -55,12 +55,13 @@ impl Engine {
         let images = self.image_usage()?;
         let used = volumes::usage(&self.connection)?;
         let mut usage = DiskUsage { images, ..DiskUsage::default() };
-        for container in containers::list(&self.connection)? {
+        for view in self.views()? {
+            let container = &view.container;
             let size = tree_size(&self.paths.container(&container.id).join("upper"))?;
             let volumes = used.iter().filter(|(_, users)| users.contains(&container.id)).count();
             let recipe = Recipe::read(&self.paths.container(&container.id)).ok().flatten();
             let command = recipe.unwrap_or_default().arguments;
-            usage.containers.push(ContainerUsage { container, command, size, volumes });
+            usage.containers.push(ContainerUsage { view, command, size, volumes });
         }
         for (name, users) in used {
             let size = tree_size(&self.paths.volume(&name))?;
@@ -71,7 +72,7 @@ impl Engine {
 }
 
 /// Bytes of all files below a directory, a file of several names once; 0 if it is not there. Links are not followed.
-fn tree_size(path: &Path) -> Result<u64> {
+pub(crate) fn tree_size(path: &Path) -> Result<u64> {
     let top = match rustix::fs::open(path, OPEN, Mode::empty()) {
         Ok(top) => top,
         Err(Errno::NOENT) => return Ok(0),

@@ -1,7 +1,7 @@
 //! Images: references, the content store, unpacked layers, and import from archives and directories.
 //!
-//! An image comes in through [`Store::pull`] from a registry, [`Store::load`] from an archive or layout, or
-//! [`Store::import`] from a root file system; it is found again by [`Store::resolve`], and goes by [`Store::push`],
+//! An image comes in through [`Store::pull`] from a registry, [`Store::load`] from an archive or layout,
+//! [`Store::import`] from a root file system, or [`Store::commit`] from a container; it is found again by [`Store::resolve`], and goes by [`Store::push`],
 //! [`Store::save`] and [`Store::remove`]. An image that the database knows has all its blobs and layers: it can be run,
 //! pushed and saved. Several processes use one store at once, and any of them may be killed at any moment.
 //!
@@ -15,6 +15,7 @@
 
 mod arrival;
 mod check;
+mod commit;
 mod content;
 mod database;
 mod digest;
@@ -44,12 +45,12 @@ mod rootfs;
 mod save;
 mod source;
 mod store;
-mod tar;
 mod temporary;
 mod time;
 mod usage;
 
 pub use check::{Finding, Problem};
+pub use commit::CommitOptions;
 pub use database::{ListedImage, SCHEMA, SCHEMA_REPOSITORIES};
 pub use digest::{Algorithm, Digest};
 pub use error::{Error, LayerError, Result};

@@ -10,6 +10,7 @@ use std::sync::mpsc;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::arrival::Arrival;
+use crate::content::StagedBlob;
 use crate::digest::Digest;
 use crate::import::{self, Import};
 use crate::layer::{Blob, Event, Job, LayerInfo};
@@ -116,7 +117,9 @@ impl Store {
             })
             .collect();
         let infos = self.unpack(&jobs, limits, progress)?;
-        self.name_blobs(import.layers.iter().chain(documents))?;
+        // Those of a parent are at their place already.
+        let staged = |blob: &&StagedBlob| blob.path != self.content.path(&blob.digest);
+        self.name_blobs(import.layers.iter().chain(documents).filter(staged))?;
         let arrival = Arrival {
             manifest: &import.manifest.digest,
             id: &import.config_blob.digest,

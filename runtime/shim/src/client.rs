@@ -4,9 +4,13 @@
 //! a [`Receiver`] for one. The window of [`crate::wire`] is kept here: [`Sender::stdin`] waits until the
 //! container has taken enough of what was sent before, while requests pass.
 
-use std::io;
+use std::io::{self, Read};
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 
 pub use crate::frame::FrameError;
 use crate::frame::{read_blocking, write_blocking};
@@ -71,6 +75,44 @@ pub fn connect(stream: UnixStream) -> io::Result<(Sender, Receiver)> {
 pub fn write_request(to: &mut UnixStream, request: &Request) -> Result<(), FrameError> {
     let payload = serde_json::to_vec(request)?;
     write_blocking(to, wire::REQUEST, &payload)
+}
+
+/// Asks for a descriptor and waits for it. The inner error is why the supervisor does not give it.
+///
+/// # Errors
+/// Of sending and receiving, and `InvalidData` for an answer without one.
+pub fn request_fd(
+    connection: &mut UnixStream,
+    request: &Request,
+) -> Result<Result<OwnedFd, String>, FrameError> {
+    write_request(connection, request)?;
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut head = [0; wire::HEADER];
+    // The descriptor comes with the first byte.
+    let received = rustix::io::retry_on_intr(|| {
+        let parts = &mut [io::IoSliceMut::new(&mut head[..1])];
+        rustix::net::recvmsg(&*connection, parts, &mut control, RecvFlags::CMSG_CLOEXEC)
+    })
+    .map_err(io::Error::from)?;
+    let fd = control.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
+        _ => None,
+    });
+    if received.bytes == 0 {
+        return Err(FrameError::Truncated);
+    }
+    connection.read_exact(&mut head[1..])?;
+    let mut payload = Vec::new();
+    let mut frame = head.chain(&mut *connection);
+    read_blocking(&mut frame, &mut payload)?;
+    match (serde_json::from_slice(&payload)?, fd) {
+        (Notice::Done, Some(fd)) => Ok(Ok(fd)),
+        (Notice::Failed { message, .. }, _) => Ok(Err(message)),
+        _ => {
+            Err(FrameError::Io(io::Error::new(io::ErrorKind::InvalidData, "an answer without a descriptor")))
+        }
+    }
 }
 
 /// The data behind these locks is whole at every instruction, so a panic elsewhere does not spoil it.

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use oci_spec::runtime::Spec;
 use serde::{Deserialize, Serialize};
 
+use crate::log::LogPlan;
+
 /// Name, in the run directory, of the shared memory of a container that this one joins.
 pub const SHM: &str = "shm";
 
@@ -63,6 +65,12 @@ pub struct Plan {
     /// What happens after the container's end.
     #[serde(default)]
     pub restart: Restart,
+    /// What becomes of its output besides.
+    #[serde(default)]
+    pub log: LogPlan,
+    /// Whose events are told in the journal of this run directory's root; None: they are not.
+    #[serde(default)]
+    pub events: Option<PathBuf>,
     /// How its health is looked after.
     #[serde(default)]
     pub health: Option<Health>,

@@ -187,7 +187,7 @@ fn listen(run_dir: &Path) -> std::io::Result<UnixListener> {
         rustix::fs::open(run_dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let path = format!("/proc/self/fd/{}/{SOCKET_FILE}", directory.as_raw_fd());
     match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
         _ => UnixListener::bind(path),
     }
 }
@@ -221,6 +221,7 @@ impl<I: Isolation, F: FnMut() -> I> Ground for Site<'_, F> {
             let _ = rustix::mount::unmount(&path, UnmountFlags::DETACH);
             let _ = std::fs::remove_dir(&path);
         }
+        rootfs::forgive(&self.plan.rootfs);
         let vsock = self.plan.run_dir.join(vm::VSOCK);
         for entry in std::fs::read_dir(&vsock).into_iter().flatten().flatten() {
             let _ = std::fs::remove_file(entry.path());

@@ -46,6 +46,18 @@ pub fn mount(rootfs: &Rootfs, scratch: &Path) -> Result<OwnedFd, Failure> {
         .map_err(|error| layers.explain(rootfs, error))
 }
 
+/// Lets a volatile overlay be mounted again: the kernel leaves a mark that forbids it (overlayfs.rst, "Volatile mount"),
+/// for the case of a crash of the host, which `--rm` does not care about.
+pub fn forgive(rootfs: &Rootfs) {
+    if rootfs.volatile {
+        let mark = rootfs.work.join("work/incompat");
+        // Where it is not, there is nothing to forgive.
+        let _ = std::fs::remove_file(mark.join("volatile/dirty"));
+        let _ = std::fs::remove_dir(mark.join("volatile"));
+        let _ = std::fs::remove_dir(mark);
+    }
+}
+
 /// Attaches a detached mount.
 ///
 /// # Errors
@@ -54,6 +66,10 @@ pub fn attach(mount: &OwnedFd, at: &Path) -> Result<(), Failure> {
     rustix::mount::move_mount(mount, "", CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
         .map_err(|error| Failure::engine(format!("mount on {}: {error}", at.display())))
 }
+
+/// The upper directory holds whole files at their own names, however the kernel was built: `diff` and `commit` read it,
+/// and a layer of somebody else's must not redirect anything.
+const FORMAT: [(&str, &str); 2] = [("redirect_dir", "nofollow"), ("metacopy", "off")];
 
 #[derive(Debug)]
 struct Layers {
@@ -98,6 +114,9 @@ impl Layers {
         }
         set("upperdir", &self.upper)?;
         set("workdir", &self.work)?;
+        for (key, value) in FORMAT {
+            rustix::mount::fsconfig_set_string(context.as_fd(), key, value)?;
+        }
         if self.volatile {
             rustix::mount::fsconfig_set_flag(context.as_fd(), "volatile")?;
         }
@@ -109,7 +128,9 @@ impl Layers {
         let lower: Vec<String> = self.lower.iter().map(|layer| by_descriptor(layer.as_fd())).collect();
         let (upper, work) = (by_descriptor(self.upper.as_fd()), by_descriptor(self.work.as_fd()));
         let volatile = if self.volatile { ",volatile" } else { "" };
-        let options = format!("lowerdir={},upperdir={upper},workdir={work}{volatile}", lower.join(":"));
+        let format = FORMAT.map(|(key, value)| format!("{key}={value}")).join(",");
+        let options =
+            format!("lowerdir={},upperdir={upper},workdir={work},{format}{volatile}", lower.join(":"));
         let options = std::ffi::CString::new(options).map_err(|_| Errno::INVAL)?;
         rustix::mount::mount("overlay", scratch, "overlay", MountFlags::empty(), Some(options.as_c_str()))?;
         let clone = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;

@@ -10,9 +10,11 @@
 
 use oci_spec::runtime as oci;
 use sandbox_container::Processes;
+use sandbox_container::archive::Archive;
 use serde::{Deserialize, Serialize};
 
 use crate::isolation::{Figures, Update};
+use crate::plan::Restart;
 
 /// Largest payload, bytes.
 pub const MAX_FRAME: usize = 1 << 20;
@@ -65,16 +67,24 @@ pub enum Request {
     Resume,
     /// First: change its limits.
     Update(Box<Update>),
+    /// First: what happens after its end from now on.
+    Policy { restart: Restart },
     /// First: list its processes. Answered with any number of [`Notice::Processes`] and [`Notice::Done`].
     Processes,
     /// First: what it uses.
     Stats,
+    /// First: copy files into or out of the container, over the streams of this connection as [`Request::Exec`] has them;
+    /// `id` as there.
+    Archive { id: String, archive: Archive },
+    /// First: what its processes wrote so far reaches the host's files.
+    Sync,
+    /// First: its root file system on this host, as a descriptor that comes with [`Notice::Done`].
+    Root,
     /// First: answered with [`Notice::Exited`] when it ends the next time.
     Wait,
 }
 
 /// Which streams.
-#[expect(clippy::struct_excessive_bools, reason = "one for each stream")]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Attach {

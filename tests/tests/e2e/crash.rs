@@ -1,6 +1,9 @@
 //! Nothing is left behind: by many at once, or by any of our processes killed in the middle.
 
-use std::fs;
+mod boot;
+mod many;
+mod storm;
+
 use std::io::Read;
 use std::time::{Duration, Instant};
 
@@ -8,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rstest::rstest;
 use sandbox_tests::Isolation::{self, Process, Vm};
-use sandbox_tests::{HostState, Sandbox};
+use sandbox_tests::{HostState, OurProcess, Sandbox};
 
 /// A root of its own with one image, so that other tests' containers do not count.
 fn own_root() -> (tempfile::TempDir, Sandbox) {
@@ -30,34 +33,6 @@ fn twenty_at_once(#[values(Process, Vm)] isolation: Isolation) {
     assert_eq!(HostState::of(&sandbox), before);
 }
 
-/// The process to kill: its name, and that its command line names this root.
-fn find(sandbox: &Sandbox, name: &str) -> Option<Pid> {
-    let roots = [sandbox.root.to_str().unwrap(), sandbox.run_root.to_str().unwrap()];
-    for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let Ok(pid) = entry.file_name().to_string_lossy().parse::<i32>() else { continue };
-        let comm = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
-        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        let line = String::from_utf8_lossy(&line).into_owned();
-        let parent = || {
-            let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-            stat.rsplit(')')
-                .next()
-                .and_then(|rest| rest.split_whitespace().nth(1))
-                .and_then(|p| p.parse::<i32>().ok())
-        };
-        let ours = roots.iter().any(|root| line.contains(root))
-            || parent().is_some_and(|p| {
-                let line = fs::read(format!("/proc/{p}/cmdline")).unwrap_or_default();
-                let line = String::from_utf8_lossy(&line).into_owned();
-                roots.iter().any(|root| line.contains(root))
-            });
-        if comm.trim() == name && ours {
-            return Some(Pid::from_raw(pid));
-        }
-    }
-    None
-}
-
 #[rstest]
 #[case::command("sandbox")]
 #[case::shim("sandbox-shim")]
@@ -71,7 +46,8 @@ fn killed_in_the_middle(#[values(Process, Vm)] isolation: Isolation, #[case] vic
     let mut run = sandbox.start(isolation, ["localhost/busybox", "sh", "-c", "echo up; sleep 1000"]);
     let mut up = [0; 3];
     run.0.stdout.as_mut().unwrap().read_exact(&mut up).unwrap();
-    kill(find(&sandbox, victim).unwrap_or_else(|| panic!("no {victim}")), Signal::SIGKILL).unwrap();
+    kill(OurProcess::named(&sandbox, victim).unwrap_or_else(|| panic!("no {victim}")), Signal::SIGKILL)
+        .unwrap();
     let out = run.finish();
     if victim == "sandbox" {
         assert_eq!(out.code, 137);
@@ -81,7 +57,10 @@ fn killed_in_the_middle(#[values(Process, Vm)] isolation: Isolation, #[case] vic
     }
     // The others end on their own; the next command removes what they could not.
     let end = Instant::now() + Duration::from_secs(30);
-    while find(&sandbox, "sandbox-shim").or_else(|| find(&sandbox, "sandbox-vmm")).is_some() {
+    while OurProcess::named(&sandbox, "sandbox-shim")
+        .or_else(|| OurProcess::named(&sandbox, "sandbox-vmm"))
+        .is_some()
+    {
         assert!(Instant::now() < end, "processes outlive their owner");
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -117,7 +96,10 @@ fn interrupted_at_any_moment(#[values(Process, Vm)] isolation: Isolation) {
         run.finish().expect_code(137);
     }
     let end = Instant::now() + Duration::from_secs(30);
-    while find(&sandbox, "sandbox-shim").or_else(|| find(&sandbox, "sandbox-vmm")).is_some() {
+    while OurProcess::named(&sandbox, "sandbox-shim")
+        .or_else(|| OurProcess::named(&sandbox, "sandbox-vmm"))
+        .is_some()
+    {
         assert!(Instant::now() < end, "processes outlive their owner");
         std::thread::sleep(Duration::from_millis(50));
     }

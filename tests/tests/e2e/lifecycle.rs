@@ -4,70 +4,7 @@ use std::time::{Duration, Instant};
 
 use rstest::rstest;
 use sandbox_tests::Isolation::{self, Process, Vm};
-use sandbox_tests::{Output, Running, Sandbox, Terminal};
-
-/// Emulation is slow; a pass takes a fraction of this.
-const LIMIT: Duration = Duration::from_mins(3);
-
-/// A container of a test's own, removed at its end.
-struct Container {
-    name: String,
-}
-
-impl Container {
-    /// `run -d --name NAME FLAGS alpine COMMAND`.
-    fn started(isolation: Isolation, name: &str, flags: &[&str], command: &[&str]) -> Self {
-        let container = Self::new(isolation, name);
-        let out = make("run", isolation, &container.name, &[&["-d"], flags].concat(), command).expect_code(0);
-        assert_eq!(out.stdout.trim().len(), 64, "the id: {out:?}");
-        container
-    }
-
-    /// `create --name NAME FLAGS alpine COMMAND`.
-    fn created(isolation: Isolation, name: &str, flags: &[&str], command: &[&str]) -> Self {
-        let container = Self::new(isolation, name);
-        make("create", isolation, &container.name, flags, command).expect_code(0);
-        container
-    }
-
-    fn new(isolation: Isolation, name: &str) -> Self {
-        Self { name: format!("{name}-{}", isolation.name()) }
-    }
-
-    /// `VERB ARGUMENTS NAME`.
-    fn does(&self, verb: &[&str]) -> Output {
-        sandbox(&[verb, &[self.name.as_str()]].concat())
-    }
-
-    /// `exec NAME COMMAND`.
-    fn exec(&self, command: &[&str]) -> Output {
-        sandbox(&[&["exec", self.name.as_str()], command].concat())
-    }
-
-    /// Waits until `exec NAME COMMAND` succeeds.
-    fn until(&self, command: &[&str]) {
-        let end = Instant::now() + LIMIT;
-        while self.exec(command).code != 0 {
-            assert!(Instant::now() < end, "{command:?} does not come true");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
-}
-
-impl Drop for Container {
-    fn drop(&mut self) {
-        self.does(&["rm", "-f"]);
-    }
-}
-
-fn sandbox(arguments: &[&str]) -> Output {
-    Sandbox::shared().sandbox(arguments)
-}
-
-fn make(verb: &str, isolation: Isolation, name: &str, flags: &[&str], command: &[&str]) -> Output {
-    let fixed = [verb, "--isolation", isolation.name(), "--name", name];
-    sandbox(&[&fixed, flags, &["alpine"], command].concat())
-}
+use sandbox_tests::{Container, LIMIT, Running, Sandbox, Terminal, make, sandbox};
 
 /// A shell that catches USR1 and ignores TERM.
 const STUBBORN: &str =
@@ -172,7 +109,11 @@ fn attached_twice_and_left_by_keys(#[values(Process, Vm)] isolation: Isolation) 
     let attach = || {
         let mut command = Sandbox::shared().command();
         command.args(["attach", &container.name]);
-        Terminal::start(command, 30, 90)
+        let mut terminal = Terminal::start(command, 30, 90);
+        // What the shell says to a line of one's own shows that one is there.
+        terminal.send("\r");
+        terminal.expect("ready> ", LIMIT);
+        terminal
     };
     let (mut one, mut two) = (attach(), attach());
     one.send("echo se\"en\"\r");

@@ -4,12 +4,15 @@
 mod basics;
 mod crash;
 mod failures;
+mod files;
 mod flags;
 mod images;
 mod lifecycle;
 mod limits;
+mod logs;
 mod parity;
 mod pull;
+mod state;
 mod streams;
 mod terminal;
 mod timings;

@@ -155,10 +155,7 @@ fn once(global: &Global, flags: &StartupFlags, isolation: Isolation, file: &Path
     let exe = std::env::current_exe().map_err(|e| Failure::plain(format!("find our own executable: {e}")))?;
     let mut command = Command::new(exe);
     command
-        .arg("--root")
-        .arg(&global.root)
-        .arg("--run-root")
-        .arg(&global.run_root)
+        .args(global.arguments())
         .args(["run", "--rm", "--isolation", isolation.as_str(), "--timings"])
         .arg(file)
         .args(&flags.image_and_command)

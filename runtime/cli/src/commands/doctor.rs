@@ -17,8 +17,10 @@ const BOOT_NEEDS: [&str; 7] =
 const BOOT_DEADLINE_MS: &str = "20000";
 
 pub(super) fn run(global: &Global, flags: &DoctorFlags) -> Result<u8, Failure> {
-    let paths = Paths::new(&global.root, &global.run_root)?;
-    let mut findings = examine(&paths, &Installation::find()?);
+    let settings = global.settings()?;
+    let paths = Paths::new(&settings.root.value, &settings.run_root.value)?;
+    let installation = Installation::find()?.with_kernel(settings.vm.kernel.value);
+    let mut findings = examine(&paths, &installation);
     let ready = findings.iter().all(|f| f.level == Level::Ok || !BOOT_NEEDS.contains(&f.subject));
     if !flags.no_boot && ready {
         findings.push(boot(global));
@@ -48,10 +50,7 @@ fn boot(global: &Global) -> Finding {
     let began = Instant::now();
     let output = std::env::current_exe().and_then(|exe| {
         Command::new(exe)
-            .arg("--root")
-            .arg(&global.root)
-            .arg("--run-root")
-            .arg(&global.run_root)
+            .args(global.arguments())
             .args(["run", "--rm", "--isolation=vm", sandbox_image::DEFAULT_IMAGE, "true"])
             .env("SANDBOX_VM_BOOT_DEADLINE_MS", BOOT_DEADLINE_MS)
             .stdin(Stdio::null())

@@ -3,12 +3,14 @@
 mod container;
 mod doctor;
 mod image;
+mod output_file;
 mod registry;
 mod system;
 
-use sandbox_engine::{Engine, Installation, Paths, Registries};
+use sandbox_engine::{Engine, Installation, Paths, Registries, Settings};
 
 use crate::failure::Failure;
+use crate::flags::containers::ContainerCommand;
 use crate::flags::image::ImageCommand;
 use crate::flags::system::SystemCommand;
 use crate::flags::value::Filter;
@@ -18,21 +20,65 @@ use crate::flags::{BenchCommand, Cli, Command, Global};
 pub(crate) fn dispatch(cli: Cli, started_ns: u64) -> Result<u8, Failure> {
     let global = &cli.global;
     match cli.command {
-        Command::Run(flags) => container::run::run(global, &flags, started_ns),
-        Command::Attach(flags) => container::attach::run(global, &flags),
-        Command::Create(flags) => container::create::run(global, &flags),
-        Command::Exec(flags) => container::exec::run(global, &flags),
-        Command::Kill(flags) => container::kill::run(global, &flags),
-        Command::Rename(flags) => container::rename::run(global, &flags),
-        Command::Restart(flags) => container::stop::restart(global, &flags),
-        Command::Rm(flags) => container::remove::run(global, &flags),
-        Command::Start(flags) => container::start::run(global, &flags),
-        Command::Stop(flags) => container::stop::stop(global, &flags),
-        Command::Wait(flags) => container::wait::run(global, &flags),
-        Command::Reap(flags) => {
-            quiet_engine(global)?.reap_own(&flags.id)?;
-            Ok(0)
+        Command::Run(flags) | Command::Container { what: ContainerCommand::Run(flags) } => {
+            container::run::run(global, &flags, started_ns)
         }
+        Command::Attach(flags) | Command::Container { what: ContainerCommand::Attach(flags) } => {
+            container::attach::run(global, &flags)
+        }
+        Command::Create(flags) | Command::Container { what: ContainerCommand::Create(flags) } => {
+            container::create::run(global, &flags)
+        }
+        Command::Exec(flags) | Command::Container { what: ContainerCommand::Exec(flags) } => {
+            container::exec::run(global, &flags)
+        }
+        Command::Kill(flags) | Command::Container { what: ContainerCommand::Kill(flags) } => {
+            container::kill::run(global, &flags)
+        }
+        Command::Rename(flags) | Command::Container { what: ContainerCommand::Rename(flags) } => {
+            container::rename::run(global, &flags)
+        }
+        Command::Restart(flags) | Command::Container { what: ContainerCommand::Restart(flags) } => {
+            container::stop::restart(global, &flags)
+        }
+        Command::Rm(flags) | Command::Container { what: ContainerCommand::Rm(flags) } => {
+            container::remove::run(global, &flags)
+        }
+        Command::Start(flags) | Command::Container { what: ContainerCommand::Start(flags) } => {
+            container::start::run(global, &flags)
+        }
+        Command::Stop(flags) | Command::Container { what: ContainerCommand::Stop(flags) } => {
+            container::stop::stop(global, &flags)
+        }
+        Command::Wait(flags) | Command::Container { what: ContainerCommand::Wait(flags) } => {
+            container::wait::run(global, &flags)
+        }
+        Command::Pause(flags) | Command::Container { what: ContainerCommand::Pause(flags) } => {
+            container::pause::pause(global, &flags)
+        }
+        Command::Port(flags) | Command::Container { what: ContainerCommand::Port(flags) } => {
+            container::port::run(global, &flags)
+        }
+        Command::Ps(flags) | Command::Container { what: ContainerCommand::Ls(flags) } => {
+            container::list::run(global, &flags)
+        }
+        Command::Container { what: ContainerCommand::Inspect(flags) } => {
+            container::inspect::run(global, &flags)
+        }
+        Command::Container { what: ContainerCommand::Prune(flags) } => container::prune::run(global, &flags),
+        Command::Stats(flags) | Command::Container { what: ContainerCommand::Stats(flags) } => {
+            container::stats::run(global, &flags)
+        }
+        Command::Top(flags) | Command::Container { what: ContainerCommand::Top(flags) } => {
+            container::top::run(global, &flags)
+        }
+        Command::Unpause(flags) | Command::Container { what: ContainerCommand::Unpause(flags) } => {
+            container::pause::unpause(global, &flags)
+        }
+        Command::Update(flags) | Command::Container { what: ContainerCommand::Update(flags) } => {
+            container::update::run(global, &flags)
+        }
+        Command::Reap(flags) => reap(global, &flags.id),
         Command::Pull(flags) | Command::Image { what: ImageCommand::Pull(flags) } => {
             image::pull::run(global, &flags)
         }
@@ -61,6 +107,18 @@ pub(crate) fn dispatch(cli: Cli, started_ns: u64) -> Result<u8, Failure> {
         Command::Tag(flags) | Command::Image { what: ImageCommand::Tag(flags) } => {
             image::tag::run(global, &flags)
         }
+        Command::Cp(flags) | Command::Container { what: ContainerCommand::Cp(flags) } => {
+            container::cp::run(global, &flags)
+        }
+        Command::Diff(flags) | Command::Container { what: ContainerCommand::Diff(flags) } => {
+            container::diff::run(global, &flags)
+        }
+        Command::Export(flags) | Command::Container { what: ContainerCommand::Export(flags) } => {
+            container::export::run(global, &flags)
+        }
+        Command::Commit(flags) | Command::Container { what: ContainerCommand::Commit(flags) } => {
+            container::commit::run(global, &flags)
+        }
         Command::Login(flags) => registry::login::run(global, &flags),
         Command::Logout(flags) => registry::logout::run(global, &flags),
         Command::Search(flags) => registry::search::run(global, &flags),
@@ -68,10 +126,17 @@ pub(crate) fn dispatch(cli: Cli, started_ns: u64) -> Result<u8, Failure> {
         Command::System { what: SystemCommand::Boot } => system::boot::run(global),
         Command::System { what: SystemCommand::Check(flags) } => system::check::run(global, &flags),
         Command::System { what: SystemCommand::Df(flags) } => system::df::run(global, &flags),
+        Command::Info(flags) | Command::System { what: SystemCommand::Info(flags) } => {
+            system::info::run(global, &flags)
+        }
+        Command::System { what: SystemCommand::Prune(flags) } => system::prune::run(global, &flags),
+        Command::Version(flags) => system::version::run(&flags),
         Command::Events(flags) | Command::System { what: SystemCommand::Events(flags) } => {
             system::events::run(global, &flags)
         }
-        Command::Logs(flags) => container::logs::run(global, &flags),
+        Command::Logs(flags) | Command::Container { what: ContainerCommand::Logs(flags) } => {
+            container::logs::run(global, &flags)
+        }
         Command::Doctor(flags) => doctor::run(global, &flags),
         Command::Bench { what: BenchCommand::Startup(flags) } => crate::bench::run(global, &flags),
     }
@@ -79,7 +144,12 @@ pub(crate) fn dispatch(cli: Cli, started_ns: u64) -> Result<u8, Failure> {
 
 /// The engine of this command line; what reclaim could not do is a warning and stops nothing.
 fn engine(global: &Global) -> sandbox_engine::Result<Engine> {
-    let engine = quiet_engine(global)?;
+    engine_of(&global.settings()?)
+}
+
+/// The same for who needs the settings besides.
+fn engine_of(settings: &Settings) -> sandbox_engine::Result<Engine> {
+    let engine = quiet_engine(settings)?;
     for problem in engine.problems() {
         eprintln!("WARNING: cannot clean up after a container that was killed: {problem}");
     }
@@ -87,9 +157,18 @@ fn engine(global: &Global) -> sandbox_engine::Result<Engine> {
 }
 
 /// The same for who tells of the problems himself.
-fn quiet_engine(global: &Global) -> sandbox_engine::Result<Engine> {
-    let paths = Paths::new(&global.root, &global.run_root)?;
-    Engine::open(paths, Installation::find()?)
+fn quiet_engine(settings: &Settings) -> sandbox_engine::Result<Engine> {
+    let paths = Paths::new(&settings.root.value, &settings.run_root.value)?;
+    Ok(Engine::open(paths, Installation::find()?)?.with_vm(settings.vm.clone()))
+}
+
+/// What a supervisor becomes. It says where everything is, and a configuration file that is wrong by now must not keep it.
+fn reap(global: &Global, id: &str) -> Result<u8, Failure> {
+    let (Some(root), Some(run_root)) = (&global.root, &global.run_root) else {
+        return Err(Failure::plain("this command is run by supervisors only"));
+    };
+    Engine::open(Paths::new(root, run_root)?, Installation::find()?)?.reap_own(id)?;
+    Ok(0)
 }
 
 /// The registries of this command line.

@@ -100,6 +100,7 @@ pub(crate) struct RenameFlags {
 
 #[derive(Debug, Args)]
 #[command(mut_args(value::switch))]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub(crate) struct ExecFlags {
     /// Detached mode: run command in the background
     #[arg(short, long)]

@@ -1,7 +1,9 @@
 //! The command line: what there is to type. The grammar of values is the engine's ([`sandbox_engine::parse`]).
 
 pub(crate) mod container;
+pub(crate) mod containers;
 pub(crate) mod events;
+pub(crate) mod files;
 mod health;
 pub(crate) mod image;
 pub(crate) mod logs;
@@ -9,12 +11,14 @@ mod refused;
 pub(crate) mod registry;
 pub(crate) mod run;
 pub(crate) mod system;
+pub(crate) mod update;
 pub(crate) mod value;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use sandbox_engine::Settings;
 
 use crate::usage::Usage;
 
@@ -47,11 +51,30 @@ pub(crate) struct Global {
     #[arg(long, env = "SANDBOX_CONFIG", value_name = "FILE", default_value = sandbox_engine::DEFAULT_CONFIG, hide_env = true)]
     pub(crate) config: PathBuf,
     /// Root directory of persistent data
-    #[arg(long, env = "SANDBOX_ROOT", value_name = "DIR", default_value = sandbox_engine::DEFAULT_ROOT, hide_env = true)]
-    pub(crate) root: PathBuf,
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
     /// Root directory of the running containers' state
-    #[arg(long, env = "SANDBOX_RUN_ROOT", value_name = "DIR", default_value = sandbox_engine::DEFAULT_RUN_ROOT, hide_env = true)]
-    pub(crate) run_root: PathBuf,
+    #[arg(long, value_name = "DIR")]
+    pub(crate) run_root: Option<PathBuf>,
+}
+
+impl Global {
+    /// What is in force.
+    pub(crate) fn settings(&self) -> sandbox_engine::Result<Settings> {
+        let flags = sandbox_engine::Flags { root: self.root.as_deref(), run_root: self.run_root.as_deref() };
+        Settings::resolve(&self.config, flags)
+    }
+
+    /// The same flags for another command of ours.
+    pub(crate) fn arguments(&self) -> Vec<OsString> {
+        let flags = [
+            ("--config", Some(&self.config)),
+            ("--root", self.root.as_ref()),
+            ("--run-root", self.run_root.as_ref()),
+        ];
+        let given = flags.into_iter().filter_map(|(flag, path)| Some([flag.into(), path?.clone().into()]));
+        given.flatten().collect()
+    }
 }
 
 const TEMPLATE: &str = "Usage:  {usage}\n\n{about}\n\nOptions:\n{options}";
@@ -96,6 +119,15 @@ pub(crate) enum Command {
     /// Kill one or more running containers
     #[command(override_usage = "sandbox kill [OPTIONS] CONTAINER [CONTAINER...]", help_template = TEMPLATE, args_override_self = true)]
     Kill(container::KillFlags),
+    /// Pause all processes within one or more containers
+    #[command(override_usage = "sandbox pause CONTAINER [CONTAINER...]", help_template = TEMPLATE, args_override_self = true)]
+    Pause(container::NamesFlags),
+    /// List port mappings or a specific mapping for the container
+    #[command(override_usage = "sandbox port CONTAINER [PRIVATE_PORT[/PROTO]]", help_template = TEMPLATE, args_override_self = true)]
+    Port(containers::PortFlags),
+    /// List containers
+    #[command(override_usage = "sandbox ps [OPTIONS]", help_template = TEMPLATE, args_override_self = true)]
+    Ps(containers::PsFlags),
     /// Rename a container
     #[command(override_usage = "sandbox rename CONTAINER NEW_NAME", help_template = TEMPLATE, args_override_self = true)]
     Rename(container::RenameFlags),
@@ -108,9 +140,21 @@ pub(crate) enum Command {
     /// Start one or more stopped containers
     #[command(override_usage = "sandbox start [OPTIONS] CONTAINER [CONTAINER...]", help_template = TEMPLATE, args_override_self = true)]
     Start(container::StartFlags),
+    /// Display a live stream of container(s) resource usage statistics
+    #[command(override_usage = "sandbox stats [OPTIONS] [CONTAINER...]", help_template = TEMPLATE, args_override_self = true)]
+    Stats(containers::StatsFlags),
     /// Stop one or more running containers
     #[command(override_usage = "sandbox stop [OPTIONS] CONTAINER [CONTAINER...]", help_template = TEMPLATE, args_override_self = true)]
     Stop(container::StopFlags),
+    /// Display the running processes of a container
+    #[command(override_usage = "sandbox top CONTAINER [ps OPTIONS]", help_template = TEMPLATE, args_override_self = true)]
+    Top(containers::TopFlags),
+    /// Unpause all processes within one or more containers
+    #[command(override_usage = "sandbox unpause CONTAINER [CONTAINER...]", help_template = TEMPLATE, args_override_self = true)]
+    Unpause(container::NamesFlags),
+    /// Update configuration of one or more containers
+    #[command(override_usage = "sandbox update [OPTIONS] CONTAINER [CONTAINER...]", help_template = TEMPLATE, args_override_self = true)]
+    Update(update::UpdateFlags),
     /// Block until one or more containers stop, then print their exit codes
     #[command(override_usage = "sandbox wait CONTAINER [CONTAINER...]", help_template = TEMPLATE, args_override_self = true)]
     Wait(container::NamesFlags),
@@ -126,6 +170,18 @@ pub(crate) enum Command {
     /// List images
     #[command(override_usage = "sandbox images [OPTIONS] [REPOSITORY[:TAG]]", help_template = TEMPLATE, args_override_self = true)]
     Images(image::ImagesFlags),
+    /// Copy files/folders between a container and the local filesystem
+    #[command(override_usage = "sandbox cp [OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n\tsandbox cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH", help_template = TEMPLATE, args_override_self = true)]
+    Cp(files::CpFlags),
+    /// Inspect changes to files or directories on a container's filesystem
+    #[command(override_usage = "sandbox diff CONTAINER", help_template = TEMPLATE, args_override_self = true)]
+    Diff(files::DiffFlags),
+    /// Export a container's filesystem as a tar archive
+    #[command(override_usage = "sandbox export [OPTIONS] CONTAINER", help_template = TEMPLATE, args_override_self = true)]
+    Export(files::ExportFlags),
+    /// Create a new image from a container's changes
+    #[command(override_usage = "sandbox commit [OPTIONS] CONTAINER [REPOSITORY[:TAG]]", help_template = TEMPLATE, args_override_self = true)]
+    Commit(files::CommitFlags),
     /// Authenticate to a registry
     #[command(override_usage = "sandbox login [OPTIONS] [SERVER]", help_template = TEMPLATE, args_override_self = true)]
     Login(registry::LoginFlags),
@@ -141,6 +197,9 @@ pub(crate) enum Command {
     /// Import the contents from a tarball to create a filesystem image
     #[command(override_usage = "sandbox import [OPTIONS] file|URL|- [REPOSITORY[:TAG]]", help_template = TEMPLATE, args_override_self = true)]
     Import(image::ImportFlags),
+    /// Display system-wide information
+    #[command(override_usage = "sandbox info [OPTIONS]", help_template = TEMPLATE, args_override_self = true)]
+    Info(system::FormatFlags),
     /// Return low-level information on objects
     #[command(override_usage = "sandbox inspect [OPTIONS] NAME|ID [NAME|ID...]", help_template = TEMPLATE, args_override_self = true)]
     Inspect(system::InspectFlags),
@@ -162,6 +221,15 @@ pub(crate) enum Command {
     /// Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE
     #[command(override_usage = "sandbox tag SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]", help_template = TEMPLATE, args_override_self = true)]
     Tag(image::TagFlags),
+    /// Show the sandbox version information
+    #[command(override_usage = "sandbox version [OPTIONS]", help_template = TEMPLATE, args_override_self = true)]
+    Version(system::FormatFlags),
+    /// Manage containers
+    #[command(override_usage = "sandbox container COMMAND", help_template = group!("container"), disable_help_subcommand = true, subcommand_required = true, arg_required_else_help = true)]
+    Container {
+        #[command(subcommand)]
+        what: containers::ContainerCommand,
+    },
     /// Manage images
     #[command(override_usage = "sandbox image COMMAND", help_template = group!("image"), disable_help_subcommand = true, subcommand_required = true, arg_required_else_help = true)]
     Image {

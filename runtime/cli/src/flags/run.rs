@@ -1,16 +1,17 @@
 //! The flags of `sandbox create` and `sandbox run`, and how they become a request.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use sandbox_engine::Isolation;
 use sandbox_engine::parse::block_io::{Throttle, Weight};
 use sandbox_engine::parse::namespace::{self, Namespaces};
 use sandbox_engine::parse::volumes_from::VolumesFrom;
 use sandbox_engine::parse::{
     device::Device, environment, mount::Mount, security, security::Security, ulimit::Ulimit, volume,
 };
-use sandbox_engine::request::{BlockIo, Limits, Network, Privileges, Process, Request, Vm};
+use sandbox_engine::request::{BlockIo, Limits, Log, Network, Privileges, Process, Request, Vm};
+use sandbox_engine::{Isolation, Settings};
 use sandbox_image::Platform;
 use sandbox_shim::plan::Restart;
 use sandbox_shim::wire::Attach;
@@ -154,6 +155,12 @@ pub(crate) struct CreateFlags {
     /// Read in a line delimited file of labels
     #[arg(long, value_name = "list")]
     pub(crate) label_file: Vec<PathBuf>,
+    /// Logging driver for the container
+    #[arg(long, value_name = "string")]
+    pub(crate) log_driver: Option<String>,
+    /// Log driver options
+    #[arg(long, value_name = "list", value_parser = value::log_option)]
+    pub(crate) log_opt: Vec<(String, String)>,
     #[command(flatten)]
     pub(crate) refused: RefusedFlags,
     /// Memory limit
@@ -287,7 +294,7 @@ impl CreateFlags {
     }
 
     /// The request they make. Files that flags name are read here. `stays`: whether a command waits for the container.
-    pub(crate) fn request(&self, stays: bool) -> Result<Request, Failure> {
+    pub(crate) fn request(&self, stays: bool, settings: &Settings) -> Result<Request, Failure> {
         if self.rm && self.restart != Restart::No {
             return Err(Failure::run("conflicting options: cannot specify both --restart and --rm"));
         }
@@ -303,7 +310,7 @@ impl CreateFlags {
         Ok(Request {
             image: image.clone(),
             name: self.name.clone(),
-            isolation: self.isolation()?,
+            isolation: self.isolation(settings)?,
             auto_remove: self.rm,
             process: Process {
                 entrypoint: self.entrypoint.clone(),
@@ -344,18 +351,24 @@ impl CreateFlags {
             sysctls: self.sysctl.iter().cloned().collect(),
             restart: self.restart,
             health: self.health.wish()?,
+            log: self.log(settings),
             timeout: self.timeout,
             annotations: self.annotation.iter().cloned().collect(),
             vm: Vm { kernel: self.kernel.clone(), boot_log: self.boot_log },
         })
     }
 
+    /// Options that are set belong to the driver that is set: another one would not know them.
+    fn log(&self, settings: &Settings) -> Log {
+        let driver = self.log_driver.as_ref().unwrap_or(&settings.log_driver.value).clone();
+        let set = driver == settings.log_driver.value;
+        let mut options = if set { settings.log_opts.value.clone() } else { BTreeMap::new() };
+        options.extend(self.log_opt.iter().cloned());
+        Log { driver: Some(driver), options }
+    }
+
     fn limits(&self) -> Result<Limits, Failure> {
-        let cpu_shares = self.cpu_shares.map(|shares| {
-            u64::try_from(shares).map_err(|_| {
-                Failure::run(format!("invalid CPU shares ({shares}): value must be a positive integer"))
-            })
-        });
+        let cpu_shares = self.cpu_shares.map(|shares| value::cpu_shares(shares).map_err(Failure::run));
         Ok(Limits {
             memory: self.memory,
             memory_swap: self.memory_swap,
@@ -393,8 +406,8 @@ impl CreateFlags {
         Ok(variables)
     }
 
-    fn labels(&self) -> Result<std::collections::BTreeMap<String, String>, Failure> {
-        let mut labels = std::collections::BTreeMap::new();
+    fn labels(&self) -> Result<BTreeMap<String, String>, Failure> {
+        let mut labels = BTreeMap::new();
         for path in &self.label_file {
             for line in environment::file(path, |_| Some(String::new())).map_err(Failure::run)? {
                 labels.extend(environment::label(&line));
@@ -416,8 +429,9 @@ impl CreateFlags {
     }
 
     /// `--isolation`, or the one that a runtime's name says.
-    fn isolation(&self) -> Result<Isolation, Failure> {
-        let chosen = Isolation::choose(self.isolation.as_deref()).map_err(Failure::run)?;
+    fn isolation(&self, settings: &Settings) -> Result<Isolation, Failure> {
+        let chosen =
+            Isolation::choose(self.isolation.as_deref(), settings.isolation.value).map_err(Failure::run)?;
         let named = match self.runtime.as_deref() {
             None | Some("" | "sandbox") => return Ok(chosen),
             Some("sandbox-process") => Isolation::Process,

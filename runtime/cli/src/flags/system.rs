@@ -17,6 +17,12 @@ pub(crate) enum SystemCommand {
     /// Show sandbox disk usage
     #[command(override_usage = "sandbox system df [OPTIONS]", help_template = TEMPLATE, args_override_self = true)]
     Df(DfFlags),
+    /// Display system-wide information
+    #[command(override_usage = "sandbox system info [OPTIONS]", help_template = TEMPLATE, args_override_self = true)]
+    Info(FormatFlags),
+    /// Remove unused data
+    #[command(override_usage = "sandbox system prune [OPTIONS]", help_template = TEMPLATE, args_override_self = true)]
+    Prune(SystemPruneFlags),
     /// Get real time events from the server
     #[command(override_usage = "sandbox system events [OPTIONS]", help_template = TEMPLATE, args_override_self = true)]
     Events(super::events::EventsFlags),
@@ -34,6 +40,30 @@ pub(crate) struct CheckFlags {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct FormatFlags {
+    /// Format output: 'json' or 'TEMPLATE'
+    #[arg(short, long, value_name = "string")]
+    pub(crate) format: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(mut_args(value::switch))]
+pub(crate) struct SystemPruneFlags {
+    /// Remove all unused images not just dangling ones
+    #[arg(short, long)]
+    pub(crate) all: bool,
+    /// Provide filter values (e.g. "label=<key>=<value>")
+    #[arg(long, value_name = "filter")]
+    pub(crate) filter: Vec<value::Filter>,
+    /// Do not prompt for confirmation
+    #[arg(short, long)]
+    pub(crate) force: bool,
+    /// Prune anonymous volumes
+    #[arg(long)]
+    pub(crate) volumes: bool,
+}
+
+#[derive(Debug, Args)]
 #[command(mut_args(value::switch))]
 pub(crate) struct DfFlags {
     /// Format output: 'table', 'table TEMPLATE', 'json' or 'TEMPLATE'
@@ -45,10 +75,14 @@ pub(crate) struct DfFlags {
 }
 
 #[derive(Debug, Args)]
+#[command(mut_args(value::switch))]
 pub(crate) struct InspectFlags {
     /// Format output: 'json' or 'TEMPLATE'
     #[arg(short, long, value_name = "string")]
     pub(crate) format: Option<String>,
+    /// Display total file sizes if the type is container
+    #[arg(short, long)]
+    pub(crate) size: bool,
     /// Only inspect objects of the given type
     #[arg(long, value_name = "string", value_parser = value::object_type)]
     pub(crate) r#type: Option<String>,

@@ -6,6 +6,11 @@ fn parsed(line: &[&str]) -> Result<Cli, Usage> {
     parse(&line)
 }
 
+fn defaults() -> sandbox_engine::Settings {
+    let path = std::path::Path::new(sandbox_engine::DEFAULT_CONFIG);
+    sandbox_engine::Settings::resolve(path, sandbox_engine::Flags::default()).unwrap()
+}
+
 fn run_flags(line: &[&str]) -> run::CreateFlags {
     let full: Vec<&str> = ["sandbox", "run"].iter().chain(line).copied().collect();
     match parsed(&full).unwrap().command {
@@ -162,6 +167,12 @@ fn help_of_an_image_command() {
 #[case(&["rmi"], "'sandbox rmi' requires at least 1 argument")]
 #[case(&["image", "inspect"], "'sandbox image inspect' requires at least 1 argument")]
 #[case(&["image", "remove"], "'sandbox image rm' requires at least 1 argument")]
+#[case(&["ps", "x"], "'sandbox ps' accepts no arguments")]
+#[case(&["container", "prune", "x"], "'sandbox container prune' accepts no arguments")]
+#[case(&["container", "rm"], "'sandbox container rm' requires at least 1 argument")]
+#[case(&["port"], "'sandbox port' requires at least 1 and at most 2 arguments")]
+#[case(&["top"], "'sandbox top' requires at least 1 argument")]
+#[case(&["pause"], "'sandbox pause' requires at least 1 argument")]
 #[case(&["login", "a", "b"], "'sandbox login' requires at most 1 argument")]
 #[case(&["import", "a", "b", "c"], "'sandbox import' requires at least 1 and at most 2 arguments")]
 #[case(&["system", "df", "x"], "'sandbox system df' accepts no arguments")]
@@ -209,7 +220,77 @@ fn commands_of_one_kind_are_one() {
 }
 
 #[test]
+fn containers_are_listed_by_four_commands() {
+    use containers::ContainerCommand;
+    for line in [&["ps"][..], &["container", "ls"], &["container", "list"], &["container", "ps"]] {
+        let full: Vec<&str> = ["sandbox"]
+            .into_iter()
+            .chain(line.iter().copied())
+            .chain(["-qn", "3", "-f", "Status=exited"])
+            .collect();
+        let flags = match parsed(&full).unwrap().command {
+            Command::Ps(flags) | Command::Container { what: ContainerCommand::Ls(flags) } => flags,
+            other => panic!("{other:?}"),
+        };
+        assert!(flags.quiet && !flags.all, "{line:?}");
+        assert_eq!((flags.last, flags.filter[0].key.as_str()), (3, "status"));
+    }
+}
+
+#[test]
+fn what_an_update_changes() {
+    let update = |line: &[&str]| {
+        let full: Vec<&str> = ["sandbox", "update"].iter().chain(line).copied().collect();
+        let Command::Update(flags) = parsed(&full).unwrap().command else { panic!("another command") };
+        flags.limits().map_err(|failure| failure.text().to_owned())
+    };
+    let limits = update(&["-m", "64m", "--cpus=1.5", "--pids-limit", "-1", "web"]).unwrap();
+    assert_eq!(
+        (limits.memory, limits.nano_cpus, limits.pids),
+        (Some(64 << 20), Some(1_500_000_000), Some(-1))
+    );
+    assert!(update(&["--restart", "always", "web"]).is_ok());
+    assert_eq!(
+        update(&["web"]).unwrap_err(),
+        "sandbox: you must provide one or more flags when using this command"
+    );
+    let text = update(&["-c", "-5", "web"]).unwrap_err();
+    assert!(text.contains("invalid CPU shares (-5)"), "{text}");
+}
+
+#[test]
+fn options_of_the_log_driver_that_is_set() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("config.toml");
+    std::fs::write(
+        &config,
+        "[engine]\nlog-driver = \"local\"\nlog-opts = { max-size = \"1m\", max-file = \"2\" }\n",
+    )
+    .unwrap();
+    let settings = sandbox_engine::Settings::resolve(&config, sandbox_engine::Flags::default()).unwrap();
+    let log = |line: &[&str]| run_flags(line).request(true, &settings).unwrap().log;
+    let own = log(&["--log-opt", "max-size=2m", "alpine"]);
+    assert_eq!(own.driver.as_deref(), Some("local"));
+    assert_eq!((own.options["max-size"].as_str(), own.options["max-file"].as_str()), ("2m", "2"));
+    let other = log(&["--log-driver", "json-file", "alpine"]);
+    assert_eq!((other.driver.as_deref(), other.options.len()), (Some("json-file"), 0));
+}
+
+#[test]
+fn kinds_of_objects() {
+    for kind in ["container", "image", "network", "volume"] {
+        assert!(parsed(&["sandbox", "inspect", "--type", kind, "x"]).is_ok());
+    }
+    let (text, _) = usage(&["sandbox", "inspect", "--type", "node", "x"]);
+    assert!(text.contains("\"node\" is not a valid value for --type"), "{text}");
+}
+
+#[test]
 fn a_request_from_flags() {
+    let settings = sandbox_engine::Settings::resolve(
+        sandbox_engine::DEFAULT_CONFIG.as_ref(),
+        sandbox_engine::Flags::default(),
+    );
     let request = run_flags(&[
         "--isolation=vm",
         "-e",
@@ -237,7 +318,7 @@ fn a_request_from_flags() {
         "alpine",
         "-n",
     ])
-    .request(true)
+    .request(true, &settings.unwrap())
     .unwrap();
     assert_eq!(request.isolation, sandbox_engine::Isolation::Vm);
     assert_eq!(request.mounts.iter().map(|m| m.target.as_str()).collect::<Vec<_>>(), ["/y", "/x", "/run"]);
@@ -296,7 +377,7 @@ fn namespaces_limits_and_devices_from_flags() {
         "--stop-timeout=-1",
         "alpine",
     ])
-    .request(true)
+    .request(true, &defaults())
     .unwrap();
     assert_eq!(request.namespaces.pid, sandbox_engine::parse::namespace::Pid::Host);
     assert_eq!(request.isolation, sandbox_engine::Isolation::Vm);
@@ -331,14 +412,14 @@ fn namespaces_limits_and_devices_from_flags() {
 )]
 #[case("--storage-opt=x", "Unknown option x")]
 fn refused_requests(#[case] flag: &str, #[case] want: &str) {
-    let failure = run_flags(&[flag, "alpine"]).request(true).unwrap_err();
+    let failure = run_flags(&[flag, "alpine"]).request(true, &defaults()).unwrap_err();
     assert!(failure.text().contains(want), "{failure:?}");
 }
 
 #[test]
 fn a_runtime_and_an_isolation_that_contradict() {
     let flags = run_flags(&["--runtime=sandbox-vm", "--isolation=process", "alpine"]);
-    let failure = flags.request(true).unwrap_err();
+    let failure = flags.request(true, &defaults()).unwrap_err();
     let want = "conflicting options: --runtime sandbox-vm and --isolation=process";
     assert!(failure.text().contains(want), "{failure:?}");
 }
@@ -347,7 +428,7 @@ fn a_runtime_and_an_isolation_that_contradict() {
 fn what_is_accepted_and_not_done_is_told() {
     assert!(run_flags(&["--memory-swappiness=-1", "alpine"]).warnings().is_empty());
     let flags = run_flags(&["--memory-swappiness=0", "--oom-kill-disable", "alpine"]);
-    flags.request(true).unwrap();
+    flags.request(true, &defaults()).unwrap();
     let warnings = flags.warnings();
     assert!(warnings[0].ends_with("Memory swappiness discarded."));
     assert_eq!(warnings[1], "Your kernel does not support OomKillDisable. OomKillDisable discarded.");
@@ -375,7 +456,8 @@ fn bare_keys_in_files() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "# comment\nA=1\nHOME\nNOT_SET_ANYWHERE\n").unwrap();
     let path = file.path().to_str().unwrap();
-    let request = run_flags(&["--env-file", path, "--label-file", path, "alpine"]).request(true).unwrap();
+    let request =
+        run_flags(&["--env-file", path, "--label-file", path, "alpine"]).request(true, &defaults()).unwrap();
     let home = std::env::var("HOME").map(|home| format!("HOME={home}"));
     assert_eq!(request.process.env, std::iter::once("A=1".to_owned()).chain(home).collect::<Vec<_>>());
     let labels: Vec<_> = request.labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();

@@ -29,6 +29,12 @@ pub(crate) fn integer(text: &str) -> Result<i64, String> {
     text.parse().map_err(|_| format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))
 }
 
+/// `--cpu-shares`
+pub(crate) fn cpu_shares(shares: i64) -> Result<u64, String> {
+    u64::try_from(shares)
+        .map_err(|_| format!("invalid CPU shares ({shares}): value must be a positive integer"))
+}
+
 pub(crate) fn label(text: &str) -> Result<(String, String), String> {
     environment::label(text)
 }
@@ -127,6 +133,12 @@ pub(crate) fn restart(text: &str) -> Result<sandbox_shim::plan::Restart, String>
     sandbox_engine::parse::restart::parse(text)
 }
 
+/// `--log-opt name=value`
+pub(crate) fn log_option(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| format!("invalid logging opt: {text}"))?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
 pub(crate) fn duration(text: &str) -> Result<u64, String> {
     sandbox_engine::parse::duration::parse(text)
 }
@@ -154,7 +166,7 @@ impl std::str::FromStr for Filter {
 /// `inspect --type`
 pub(crate) fn object_type(text: &str) -> Result<String, String> {
     match text {
-        "" | "image" => Ok(text.to_owned()),
+        "" | "container" | "image" | "network" | "volume" => Ok(text.to_owned()),
         other => Err(format!("\"{other}\" is not a valid value for --type")),
     }
 }

@@ -33,6 +33,15 @@ impl Style {
 
     /// All objects of one shape as they are printed, and what was wrong with those that are not.
     pub(crate) fn render<T: Serialize>(&self, objects: &[T], shape: &Shape) -> (String, Vec<String>) {
+        self.render_each(objects, |_| shape)
+    }
+
+    /// The same for objects of different shapes.
+    pub(crate) fn render_each<'a, T: Serialize>(
+        &self,
+        objects: &[T],
+        shape: impl Fn(&T) -> &'a Shape,
+    ) -> (String, Vec<String>) {
         let json = match self {
             Style::Indented => indented(objects),
             Style::Compact => serde_json::to_string(objects),
@@ -45,11 +54,15 @@ impl Style {
     }
 }
 
-fn templated<T: Serialize>(template: &Template, objects: &[T], shape: &Shape) -> (String, Vec<String>) {
+fn templated<'a, T: Serialize>(
+    template: &Template,
+    objects: &[T],
+    shape: impl Fn(&T) -> &'a Shape,
+) -> (String, Vec<String>) {
     let (mut text, mut errors) = (String::new(), Vec::new());
     for object in objects {
         let value = serde_json::to_value(object).unwrap_or(Value::Null);
-        let data = Data { shape, missing: Missing::Error, ..Data::new(&value) };
+        let data = Data { shape: shape(object), missing: Missing::Error, ..Data::new(&value) };
         match template.execute(&data) {
             Ok(one) => text.extend([&one, "\n"]),
             Err(error) => errors.push(format!("template parsing error: {error}")),
@@ -59,6 +72,18 @@ fn templated<T: Serialize>(template: &Template, objects: &[T], shape: &Shape) ->
         text.push('\n');
     }
     (text, errors)
+}
+
+/// One object that is no list: as JSON in a line, or what a template makes of it.
+pub(crate) fn one(style: &Style, value: &Value) -> Result<String, Failure> {
+    match style {
+        Style::Indented | Style::Compact => Ok(format!("{value}\n")),
+        Style::Template(template) => {
+            let wrong = |error| Failure::plain(format!("template parsing error: {error}")).code(BAD_TEMPLATE);
+            let data = Data { missing: Missing::Error, ..Data::new(value) };
+            Ok(template.execute(&data).map_err(wrong)? + "\n")
+        }
+    }
 }
 
 /// As Go's `json.Indent` with four spaces: empty lists and objects in one line.

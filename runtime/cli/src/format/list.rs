@@ -1,5 +1,7 @@
 //! `--format` of lists: `table`, `table TEMPLATE`, `json` and `TEMPLATE`, each row a set of texts.
 
+use std::collections::BTreeMap;
+
 use sandbox_template::{Data, Functions, Methods, Shape, Struct, Template};
 use serde_json::{Map, Value};
 
@@ -25,13 +27,19 @@ pub(crate) const fn row(name: &'static str) -> Struct {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Row {
     fields: Value,
+    /// What `{{.Label "key"}}` finds; `None` if rows have no labels.
+    labels: Option<BTreeMap<String, String>>,
 }
 
 impl Row {
     pub(crate) fn new<const N: usize>(fields: [(&str, String); N]) -> Row {
         let fields: Map<String, Value> =
             fields.into_iter().map(|(name, text)| (name.to_owned(), Value::String(text))).collect();
-        Row { fields: Value::Object(fields) }
+        Row { fields: Value::Object(fields), labels: None }
+    }
+
+    pub(crate) fn with_labels(self, labels: BTreeMap<String, String>) -> Row {
+        Row { labels: Some(labels), ..self }
     }
 
     pub(crate) fn into_value(self) -> Value {
@@ -74,7 +82,7 @@ impl Format {
             text = self.template.execute(&data).unwrap_or_default() + "\n";
         }
         for row in rows {
-            let data = Data { shape: kind.shape, ..Data::new(&row.fields) };
+            let data = Data { shape: kind.shape, methods: row, ..Data::new(&row.fields) };
             text.push_str(&self.template.execute(&data).map_err(|e| format!("template parsing error: {e}"))?);
             text.push('\n');
         }
@@ -85,6 +93,14 @@ impl Format {
 /// A shell hands over `\t` as two characters.
 fn unescaped(text: &str) -> String {
     text.trim_matches(' ').replace("\\t", "\t").replace("\\n", "\n")
+}
+
+impl Methods for Row {
+    fn call(&self, name: &str, arguments: &[Value]) -> Option<Result<Value, String>> {
+        let labels = self.labels.as_ref().filter(|_| name == "Label")?;
+        let key = arguments.first().and_then(Value::as_str).unwrap_or_default();
+        Some(Ok(Value::from(labels.get(key).map_or("", String::as_str))))
+    }
 }
 
 /// The header of `{{.Label "com.example.some-key"}}` is `some key`.

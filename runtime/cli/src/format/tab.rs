@@ -1,14 +1,25 @@
 //! Go's tabwriter with Docker's settings (least width 10, padding 3, spaces): a cell ends with a tab; consecutive lines
 //! that have a cell in a column share its width; what follows the last tab of a line is not padded.
 
-const MIN_WIDTH: usize = 10;
-const PADDING: usize = 3;
+/// How wide cells are at the least, and how far apart.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Widths {
+    pub(crate) least: usize,
+    pub(crate) padding: usize,
+}
+
+const USUAL: Widths = Widths { least: 10, padding: 3 };
 
 /// Lines with tabs become columns.
 pub(crate) fn align(text: &str) -> String {
+    align_to(text, USUAL)
+}
+
+/// The same with other widths.
+pub(crate) fn align_to(text: &str, settings: Widths) -> String {
     let lines: Vec<Vec<&str>> = text.split('\n').map(|line| line.split('\t').collect()).collect();
     let widths: Vec<Vec<usize>> = lines.iter().map(|cells| vec![0; cells.len() - 1]).collect();
-    let widths = widened(&lines, widths);
+    let widths = widened(&lines, widths, settings);
     let mut out = String::with_capacity(text.len() * 2);
     for (index, (cells, widths)) in lines.iter().zip(&widths).enumerate() {
         if index > 0 {
@@ -24,14 +35,14 @@ pub(crate) fn align(text: &str) -> String {
 }
 
 /// The width of each cell that ends with a tab: that of its block.
-fn widened(lines: &[Vec<&str>], mut widths: Vec<Vec<usize>>) -> Vec<Vec<usize>> {
+fn widened(lines: &[Vec<&str>], mut widths: Vec<Vec<usize>>, settings: Widths) -> Vec<Vec<usize>> {
     let columns = widths.iter().map(Vec::len).max().unwrap_or(0);
     for column in 0..columns {
         let mut line = 0;
         while line < lines.len() {
             let block = widths[line..].iter().take_while(|cells| cells.len() > column).count();
             let longest = lines[line..line + block].iter().map(|cells| cells[column].chars().count()).max();
-            let width = (longest.unwrap_or(0) + PADDING).max(MIN_WIDTH);
+            let width = (longest.unwrap_or(0) + settings.padding).max(settings.least);
             widths[line..line + block].iter_mut().for_each(|cells| cells[column] = width);
             line += block.max(1);
         }

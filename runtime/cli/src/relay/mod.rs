@@ -29,6 +29,7 @@ use signals::{Caught, Signals};
 
 /// How to relay.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent choices of a command")]
 pub(crate) struct Options {
     /// `-i`.
     pub(crate) stdin: bool,
@@ -242,7 +243,8 @@ impl Relay<'_> {
         match self.incoming.fill(&self.connection) {
             Ok(true) => Ok(()),
             Ok(false) => {
-                self.over = self.incoming.is_empty();
+                // The supervisor gives up a client of several that does not read, in the middle of a frame if need be.
+                self.over = self.incoming.is_empty() || !self.options.tied;
                 if self.over { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
             }
             Err(e) if e.kind() == io::ErrorKind::ConnectionReset => {
@@ -293,11 +295,7 @@ impl Relay<'_> {
         match notice {
             Notice::Started { .. } | Notice::Done | Notice::Stats(_) | Notice::Processes(_) => {}
             Notice::Restarting => self.result.goes_on = true,
-            Notice::Failed { message, exit_code } => {
-                self.result.outcome = Outcome::StartFailed { message, exit_code };
-                self.input.close();
-            }
-            Notice::StartFailed { message, exit_code } => {
+            Notice::StartFailed { message, exit_code } | Notice::Failed { message, exit_code } => {
                 self.result.outcome = Outcome::StartFailed { message, exit_code };
                 self.input.close();
             }

@@ -2,6 +2,7 @@
 //! kills can show. The same in both isolations, and everything else, is tested in /tests.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod files;
 mod kills;
 mod place;
 mod streams;

@@ -3,7 +3,9 @@
 //! Everything goes through openat2 with RESOLVE_IN_ROOT and NO_MAGICLINKS: a link that points out of
 //! the rootfs, absolute or through `..`, ends inside it, and /proc's magic links are never followed.
 
+use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
@@ -12,7 +14,7 @@ use rustix::io::Errno;
 use crate::error::{Context, Error};
 
 /// As many links as the kernel follows.
-const MAX_LINKS: usize = 40;
+pub(crate) const MAX_LINKS: usize = 40;
 
 /// Opens `path` in `root` as a place (O_PATH), following links inside.
 pub(crate) fn open_place(root: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
@@ -59,9 +61,17 @@ pub(crate) fn create(root: BorrowedFd<'_>, path: &Path, missing: Missing) -> Res
     walk(root, path, missing).context(|| format!("create {} in the rootfs", path.display()))
 }
 
+/// The directory `path` in `root`, made with what is missing on the way.
+pub(crate) fn directory(root: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
+    match open(root, path, OFlags::PATH | OFlags::DIRECTORY) {
+        Err(Errno::NOENT) => walk(root, path, Missing::Directory),
+        result => result,
+    }
+}
+
 fn walk(root: BorrowedFd<'_>, path: &Path, missing: Missing) -> Result<OwnedFd, Errno> {
-    let mut todo: Vec<String> = Vec::new();
-    push_components(&mut todo, path)?;
+    let mut todo: Vec<OsString> = Vec::new();
+    push_components(&mut todo, path);
     let mut trail: Vec<OwnedFd> = Vec::new();
     let mut links = 0;
     while let Some(name) = todo.pop() {
@@ -83,7 +93,7 @@ fn walk(root: BorrowedFd<'_>, path: &Path, missing: Missing) -> Result<OwnedFd, 
                     return Err(Errno::LOOP);
                 }
                 let target = rustix::fs::readlinkat(&next, "", Vec::new())?;
-                push_components(&mut todo, Path::new(target.to_str().map_err(|_| Errno::ILSEQ)?))?;
+                push_components(&mut todo, Path::new(OsStr::from_bytes(target.as_bytes())));
             }
             FileType::Directory => trail.push(next),
             _ if last => return Ok(next),
@@ -94,19 +104,18 @@ fn walk(root: BorrowedFd<'_>, path: &Path, missing: Missing) -> Result<OwnedFd, 
 }
 
 /// Pushes the components in reverse, with "/" for an absolute path.
-fn push_components(todo: &mut Vec<String>, path: &Path) -> Result<(), Errno> {
+fn push_components(todo: &mut Vec<OsString>, path: &Path) {
     for component in path.components().rev() {
         match component {
-            Component::RootDir => todo.push("/".to_owned()),
-            Component::ParentDir => todo.push("..".to_owned()),
-            Component::Normal(name) => todo.push(name.to_str().ok_or(Errno::ILSEQ)?.to_owned()),
+            Component::RootDir => todo.push("/".into()),
+            Component::ParentDir => todo.push("..".into()),
+            Component::Normal(name) => todo.push(name.to_owned()),
             Component::CurDir | Component::Prefix(_) => {}
         }
     }
-    Ok(())
 }
 
-fn open_or_make(dir: BorrowedFd<'_>, name: &str, missing: Missing) -> Result<OwnedFd, Errno> {
+fn open_or_make(dir: BorrowedFd<'_>, name: &OsStr, missing: Missing) -> Result<OwnedFd, Errno> {
     let place = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     let open = || rustix::fs::openat2(dir, name, place, Mode::empty(), resolve);
@@ -114,11 +123,21 @@ fn open_or_make(dir: BorrowedFd<'_>, name: &str, missing: Missing) -> Result<Own
         Err(Errno::NOENT) => {}
         result => return result,
     }
+    // The modes are set once more: the umask may be a user's.
     let made = match missing {
-        Missing::Directory => rustix::fs::mkdirat(dir, name, Mode::from_raw_mode(0o755)),
+        Missing::Directory => {
+            let mode = Mode::from_raw_mode(0o755);
+            rustix::fs::mkdirat(dir, name, mode).and_then(|()| {
+                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                rustix::fs::fchmod(rustix::fs::openat(dir, name, flags, Mode::empty())?, mode)
+            })
+        }
         Missing::File => {
-            let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::WRONLY;
-            rustix::fs::openat(dir, name, flags, Mode::from_raw_mode(0o644)).map(drop)
+            let (flags, mode) = (
+                OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::WRONLY,
+                Mode::from_raw_mode(0o644),
+            );
+            rustix::fs::openat(dir, name, flags, mode).and_then(|file| rustix::fs::fchmod(file, mode))
         }
     };
     match made {

@@ -4,6 +4,7 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod archive;
 mod basics;
 mod figures;
 mod hostile;
@@ -24,6 +25,7 @@ fn main() {
     let wanted: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let tests: Vec<Test> = [
+        archive::TESTS,
         basics::TESTS,
         streams::TESTS,
         identity::TESTS,

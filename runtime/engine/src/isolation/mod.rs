@@ -18,10 +18,11 @@ use crate::installation::Installation;
 use crate::parse::device::Device;
 use crate::parse::namespace::{Ipc, Scope};
 use crate::request::{Limits, Network, Request};
+use crate::settings::VmSettings;
 
 /// `--isolation`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", try_from = "String")]
 pub enum Isolation {
     /// Linux namespaces on the host.
     #[default]
@@ -38,16 +39,11 @@ impl Isolation {
         }
     }
 
-    /// The flag's value, else that of `SANDBOX_ISOLATION`, else `process`: what Docker's users get from Docker.
-    pub fn choose(flag: Option<&str>) -> Result<Isolation> {
-        if let Some(text) = flag.filter(|t| !t.is_empty() && *t != "default") {
-            return text.parse().map_err(Error::Invalid);
-        }
-        match std::env::var("SANDBOX_ISOLATION") {
-            Ok(text) if !text.is_empty() => {
-                text.parse().map_err(|e| Error::Invalid(format!("SANDBOX_ISOLATION: {e}")))
-            }
-            _ => Ok(Isolation::default()),
+    /// The flag's value, else the setting.
+    pub fn choose(flag: Option<&str>, setting: Isolation) -> Result<Isolation> {
+        match flag.filter(|text| !text.is_empty() && *text != "default") {
+            Some(text) => text.parse().map_err(Error::Invalid),
+            None => Ok(setting),
         }
     }
 
@@ -65,6 +61,13 @@ impl std::fmt::Display for Isolation {
     }
 }
 
+impl TryFrom<String> for Isolation {
+    type Error = String;
+    fn try_from(text: String) -> Result<Isolation, String> {
+        text.parse()
+    }
+}
+
 impl std::str::FromStr for Isolation {
     type Err = String;
     fn from_str(text: &str) -> Result<Isolation, String> {
@@ -76,19 +79,20 @@ impl std::str::FromStr for Isolation {
     }
 }
 
-/// What the host has to offer, as far as a request asks for it.
+/// What the host has to offer, as far as a request asks for it, and what a VM on it has by default.
 #[derive(Debug, Clone)]
 pub(crate) struct Host {
     pub cpus: usize,
     pub cgroup: Option<Hierarchy>,
+    pub vm: VmSettings,
 }
 
 impl Host {
     /// CPUs are counted only for a limit on them: that takes a dozen system calls.
-    pub(crate) fn look(limits: &Limits) -> Host {
+    pub(crate) fn look(limits: &Limits, vm: &VmSettings) -> Host {
         let count = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let asked = limits.nano_cpus.is_some() || limits.cpuset_cpus.is_some();
-        Host { cpus: if asked { count() } else { 1 }, cgroup: Hierarchy::find() }
+        Host { cpus: if asked { count() } else { 1 }, cgroup: Hierarchy::find(), vm: vm.clone() }
     }
 }
 
@@ -218,7 +222,7 @@ mod tests {
     }
 
     fn host() -> Host {
-        Host { cpus: 4, cgroup: None }
+        Host { cpus: 4, cgroup: None, vm: VmSettings::default() }
     }
 
     fn with_sysctl(key: &str, isolation: Isolation) -> Request {

@@ -96,20 +96,24 @@ pub(super) fn check_controllers(limits: &Limits, host: &Host) -> Result<()> {
 mod tests {
     use super::*;
     use crate::cgroup::Hierarchy;
+    use crate::settings::VmSettings;
 
     fn host(controllers: &str) -> Host {
-        Host { cpus: 2, cgroup: Some(Hierarchy::new("/cg".into(), controllers)) }
+        Host { cpus: 2, cgroup: Some(Hierarchy::new("/cg".into(), controllers)), vm: VmSettings::default() }
     }
 
     #[test]
     fn limits_need_their_controller() {
         let mut request = Request::default();
-        Process.check(&request, &Host { cpus: 2, cgroup: None }).unwrap();
+        Process.check(&request, &Host { cpus: 2, cgroup: None, vm: VmSettings::default() }).unwrap();
         request.limits.memory = Some(64 << 20);
         Process.check(&request, &host("cpu memory pids")).unwrap();
         let text = Process.check(&request, &host("cpu pids")).unwrap_err().to_string();
         assert!(text.starts_with("-m: the memory controller is not in the cgroup v2 tree at /cg"), "{text}");
-        let text = Process.check(&request, &Host { cpus: 2, cgroup: None }).unwrap_err().to_string();
+        let text = Process
+            .check(&request, &Host { cpus: 2, cgroup: None, vm: VmSettings::default() })
+            .unwrap_err()
+            .to_string();
         assert!(text.starts_with("-m: no cgroup v2 tree"), "{text}");
     }
 
@@ -118,7 +122,10 @@ mod tests {
         let mut request = Request::default();
         request.namespaces.pid = Pid::Host;
         Process.check(&request, &host("")).unwrap();
-        let text = Process.check(&request, &Host { cpus: 2, cgroup: None }).unwrap_err().to_string();
+        let text = Process
+            .check(&request, &Host { cpus: 2, cgroup: None, vm: crate::settings::VmSettings::default() })
+            .unwrap_err()
+            .to_string();
         assert!(text.starts_with("--pid: without a PID namespace"), "{text}");
     }
 

@@ -1,9 +1,9 @@
 //! `--isolation=vm`: the container has a kernel, memory and CPUs of its own.
 //!
 //! * `-m N` is what the container gets, so the machine gets N and what its kernel and agent need besides.
-//!   Without `-m` it has 512 MiB, or what `SANDBOX_VM_MEMORY` says.
+//!   Without `-m` it has what the settings say, 512 MiB.
 //! * `--cpus C` is C rounded up in virtual CPUs, and a quota of C on both sides. Without it there are as
-//!   many as `--cpuset-cpus` names, or `SANDBOX_VM_CPUS`, or one: each further CPU is brought up while the
+//!   many as `--cpuset-cpus` names, or what the settings say, one: each further CPU is brought up while the
 //!   guest boots, and most containers never use it.
 //! * `--cpuset-cpus`, `--cpuset-mems` and limits on block devices name things of the host, so they bind the monitor, not
 //!   the guest.
@@ -16,15 +16,14 @@ use super::{Host, Rules, guest_devices};
 use crate::error::{Error, Result};
 use crate::installation::Installation;
 use crate::parse::device::Device;
+use crate::parse::limit;
 use crate::parse::namespace::{Ipc, Namespaces, Pid, Scope};
-use crate::parse::{limit, size};
 use crate::request::{BlockIo, Limits, Network, Request};
+use crate::settings::VmSettings;
 
-/// Guest RAM without `-m`, MiB.
-const DEFAULT_MEMORY_MIB: u64 = 512;
 /// What the guest needs besides the container's memory, MiB: the kernel takes 18, agent and initramfs 10, the
 /// rest is room for slabs and for the kernel to breathe when the container is at its limit.
-const GUEST_OVERHEAD_MIB: u64 = 48;
+const GUEST_OVERHEAD_MIB: u64 = crate::settings::LEAST_VM_MEMORY_MIB;
 /// And one in so many bytes: `struct page` is 64 bytes per 4 KiB, page tables and per-CPU data come on top.
 const GUEST_OVERHEAD_SHARE: u64 = 32;
 /// The monitor's cgroup may use this much besides guest RAM, MiB: its own few, and page cache of shared files.
@@ -33,9 +32,6 @@ const MONITOR_HEADROOM_MIB: u64 = 128;
 const MAX_MEMORY_MIB: u64 = 16 << 20;
 /// Threads of the monitor.
 const MONITOR_PIDS: i64 = 512;
-/// The guest is killed and reported when its agent does not answer by then, milliseconds. A guest needs a tenth of a
-/// second, on an emulated machine some seconds; `SANDBOX_VM_BOOT_DEADLINE_MS` says otherwise.
-const BOOT_DEADLINE_MS: u32 = 30_000;
 /// The kernel's `--cpu-period`, microseconds.
 const PERIOD_US: u64 = 100_000;
 /// `nobody`, whom Debian and everybody else number so.
@@ -59,8 +55,8 @@ impl Rules for Vm {
         // What the machine's size does not keep has to be kept by the host.
         let block_io = Limits { block_io: request.limits.block_io.clone(), ..Limits::default() };
         super::process::check_controllers(&block_io, host)?;
-        memory_mib(&request.limits)?;
-        vcpus(&request.limits)?;
+        memory_mib(&request.limits, &host.vm)?;
+        vcpus(&request.limits, &host.vm)?;
         crate::doctor::open_error().map_or(Ok(()), Err)
     }
 
@@ -78,15 +74,15 @@ impl Rules for Vm {
 
     fn plan(&self, request: &Request, host: &Host, installation: &Installation) -> Result<IsolationPlan> {
         let installation = installation.clone().with_kernel(request.vm.kernel.clone());
-        let memory_mib = memory_mib(&request.limits)?;
+        let memory_mib = memory_mib(&request.limits, &host.vm)?;
         Ok(IsolationPlan::Vm(VmPlan {
             vmm: installation.vmm()?,
             kernel: installation.kernel()?,
             initramfs: installation.initramfs()?,
             cmdline: String::new(),
             memory_mib,
-            vcpus: vcpus(&request.limits)?,
-            boot_deadline_ms: setting("SANDBOX_VM_BOOT_DEADLINE_MS", BOOT_DEADLINE_MS)?.into(),
+            vcpus: vcpus(&request.limits, &host.vm)?,
+            boot_deadline_ms: u64::try_from(host.vm.boot_deadline.value.as_millis()).unwrap_or(u64::MAX),
             serial: request.vm.boot_log,
             uid: setting("SANDBOX_VM_UID", UNPRIVILEGED)?,
             gid: setting("SANDBOX_VM_GID", UNPRIVILEGED)?,
@@ -124,20 +120,13 @@ fn setting(name: &str, default: u32) -> Result<u32> {
 }
 
 /// RAM of the guest for these limits.
-fn memory_mib(limits: &Limits) -> Result<u64> {
+fn memory_mib(limits: &Limits, settings: &VmSettings) -> Result<u64> {
     let mib = match limits.memory.filter(|m| *m > 0) {
         Some(bytes) => {
             let container = (bytes as u64).div_ceil(1 << 20);
             container + GUEST_OVERHEAD_MIB + container / GUEST_OVERHEAD_SHARE
         }
-        None => match std::env::var("SANDBOX_VM_MEMORY") {
-            Ok(text) if !text.is_empty() => {
-                let bytes =
-                    size::bytes(&text).map_err(|e| Error::invalid(format!("SANDBOX_VM_MEMORY: {e}")))?;
-                (bytes.max(0) as u64).div_ceil(1 << 20).max(GUEST_OVERHEAD_MIB)
-            }
-            _ => DEFAULT_MEMORY_MIB,
-        },
+        None => settings.memory_mib.value,
     };
     if mib > MAX_MEMORY_MIB {
         return Err(Error::invalid(format!("-m: a VM has at most {MAX_MEMORY_MIB} MiB of memory")));
@@ -146,7 +135,7 @@ fn memory_mib(limits: &Limits) -> Result<u64> {
 }
 
 /// Virtual CPUs for these limits.
-fn vcpus(limits: &Limits) -> Result<u8> {
+fn vcpus(limits: &Limits, settings: &VmSettings) -> Result<u8> {
     let count = if let Some(nano) = limits.nano_cpus.filter(|n| *n > 0) {
         (nano as u64).div_ceil(1_000_000_000)
     } else if let Some(quota) = limits.cpu_quota.filter(|q| *q > 0) {
@@ -154,12 +143,7 @@ fn vcpus(limits: &Limits) -> Result<u8> {
     } else if let Some(list) = &limits.cpuset_cpus {
         limit::cpu_list(list).map_err(Error::Invalid)?.len() as u64
     } else {
-        match std::env::var("SANDBOX_VM_CPUS") {
-            Ok(text) if !text.is_empty() => {
-                text.parse().map_err(|_| Error::invalid(format!("SANDBOX_VM_CPUS={text}: not a number")))?
-            }
-            _ => 1,
-        }
+        settings.cpus.value.into()
     };
     u8::try_from(count.max(1)).map_err(|_| Error::invalid(format!("a VM has at most {} CPUs", u8::MAX)))
 }
@@ -204,7 +188,10 @@ mod tests {
     #[case(Some((64 << 20) + 1), 65 + 48 + 2)]
     #[case(Some(8 << 30), 8192 + 48 + 256)]
     fn guest_memory(#[case] memory: Option<i64>, #[case] want: u64) {
-        assert_eq!(memory_mib(&Limits { memory, ..Limits::default() }).unwrap(), want);
+        assert_eq!(
+            memory_mib(&Limits { memory, ..Limits::default() }, &VmSettings::default()).unwrap(),
+            want
+        );
     }
 
     #[rstest]
@@ -215,19 +202,19 @@ mod tests {
     #[case(Some(1_000_000_000), Some("0-2"), 1)]
     fn guest_cpus(#[case] nano_cpus: Option<i64>, #[case] cpuset: Option<&str>, #[case] want: u8) {
         let limits = Limits { nano_cpus, cpuset_cpus: cpuset.map(str::to_owned), ..Limits::default() };
-        assert_eq!(vcpus(&limits).unwrap(), want);
+        assert_eq!(vcpus(&limits, &VmSettings::default()).unwrap(), want);
     }
 
     #[test]
     fn flags_without_a_meaning() {
-        let host = Host { cpus: 2, cgroup: None };
+        let host = Host { cpus: 2, cgroup: None, vm: VmSettings::default() };
         let request = Request { network: Network::Host, ..Request::default() };
         assert!(Vm.check(&request, &host).unwrap_err().to_string().starts_with("--network host: a VM"));
         let devices = vec![crate::parse::device::parse("/dev/sda").unwrap()];
         let request = Request { devices, ..Request::default() };
         assert!(Vm.check(&request, &host).unwrap_err().to_string().starts_with("--device /dev/sda: "));
         let huge = Limits { memory: Some(i64::MAX), ..Limits::default() };
-        assert!(memory_mib(&huge).is_err());
+        assert!(memory_mib(&huge, &host.vm).is_err());
     }
 
     #[test]
@@ -240,13 +227,21 @@ mod tests {
         };
         let inside = Vm.container_limits(&limits);
         assert_eq!((inside.cpuset_cpus, inside.pids), (None, Some(20)));
-        let host = Host { cpus: 2, cgroup: Some(Hierarchy::new("/cg".into(), "cpu cpuset memory pids")) };
+        let host = Host {
+            cpus: 2,
+            cgroup: Some(Hierarchy::new("/cg".into(), "cpu cpuset memory pids")),
+            vm: VmSettings::default(),
+        };
         let outside = monitor_limits(&limits, 512, &host).unwrap().unwrap();
         let cpu = outside.cpu().as_ref().unwrap();
         assert_eq!((cpu.cpus().as_deref(), cpu.quota()), (Some("1"), Some(50_000)));
         assert_eq!(outside.memory().as_ref().unwrap().limit(), Some(640 << 20));
         assert_eq!(outside.pids().as_ref().unwrap().limit(), MONITOR_PIDS);
-        let bare = Host { cpus: 2, cgroup: Some(Hierarchy::new("/cg".into(), "hugetlb")) };
+        let bare = Host {
+            cpus: 2,
+            cgroup: Some(Hierarchy::new("/cg".into(), "hugetlb")),
+            vm: VmSettings::default(),
+        };
         assert_eq!(monitor_limits(&limits, 512, &bare).unwrap(), None);
     }
 
@@ -255,11 +250,13 @@ mod tests {
         let block_io = BlockIo { weight: Some(300), ..BlockIo::default() };
         let limits = Limits { block_io, ..Limits::default() };
         assert!(!Vm.container_limits(&limits).block_io.is_asked());
-        let host = Host { cpus: 2, cgroup: Some(Hierarchy::new("/cg".into(), "io")) };
+        let host =
+            Host { cpus: 2, cgroup: Some(Hierarchy::new("/cg".into(), "io")), vm: VmSettings::default() };
         let outside = monitor_limits(&limits, 512, &host).unwrap().unwrap();
         assert_eq!(outside.block_io().as_ref().unwrap().weight(), Some(300));
         let request = Request { limits, ..Request::default() };
-        let bare = Host { cpus: 2, cgroup: Some(Hierarchy::new("/cg".into(), "cpu")) };
+        let bare =
+            Host { cpus: 2, cgroup: Some(Hierarchy::new("/cg".into(), "cpu")), vm: VmSettings::default() };
         let text = Vm.check(&request, &bare).unwrap_err().to_string();
         assert!(text.contains("the io controller is not in"), "{text}");
     }

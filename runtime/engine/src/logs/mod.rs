@@ -12,7 +12,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 
-use sandbox_shim::log::LogPlan;
+use sandbox_shim::log::{DEFAULT_DRIVER, LogPlan};
 
 pub use self::record::{Record, Stream};
 use crate::engine::Engine;
@@ -74,21 +74,17 @@ pub fn read(
 }
 
 impl Engine {
-    /// Reads the log of a container, which `driver` writes; with `follow` until it has ended.
+    /// Reads the log of a container; with `follow` until it has ended.
     ///
     /// # Errors
     /// Those of [`read`].
-    pub fn logs(
-        &self,
-        container: &Container,
-        driver: &str,
-        options: &Options,
-        reader: &mut dyn Reader,
-    ) -> Result<()> {
+    pub fn logs(&self, container: &Container, options: &Options, reader: &mut dyn Reader) -> Result<()> {
         let dir = self.paths.container(&container.id);
         let lives = options.follow && matches!(container.state, State::Running);
         let signal = if lives { ended::signal(&dir)? } else { None };
         let end = End { ended: &|| signal.is_none(), signal: signal.as_ref().map(AsFd::as_fd) };
+        let driver = self.recipe(container)?.request.log.driver;
+        let driver = driver.as_deref().unwrap_or(DEFAULT_DRIVER);
         read(driver, &dir, &container.id, options, end, reader)
     }
 }

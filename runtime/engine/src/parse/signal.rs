@@ -67,6 +67,12 @@ pub fn parse(text: &str) -> Result<i32, String> {
     Err(wrong())
 }
 
+/// `SIGTERM`; a number without a name is its own.
+pub fn name(number: i32) -> String {
+    let name = NAMES.iter().find(|(_, known)| *known == number);
+    name.map_or_else(|| number.to_string(), |(name, _)| format!("SIG{name}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -52,6 +52,11 @@ pub fn parse(text: &str) -> Result<Ulimit, String> {
     Ok(Ulimit { kind: *kind, soft, hard })
 }
 
+/// The name that `--ulimit` has for it.
+pub fn name(kind: Type) -> &'static str {
+    NAMES.iter().find(|(_, known)| *known == kind).map_or("as", |(name, _)| name)
+}
+
 /// A limit: a number, or -1 for none.
 fn value(text: &str) -> Result<u64, String> {
     if text == "-1" {

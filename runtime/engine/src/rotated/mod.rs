@@ -1,7 +1,7 @@
 //! Reading files that somebody else writes and rotates: containers' logs, and the journal of events.
 //!
 //! A reader keeps its place by the open file. When it is at the end of one that has another name by now, it goes on with the
-//! file that came after; so no line is lost or doubled, unless the writer removes files faster than they are read.
+//! file that came after; so no line is doubled, and none is lost unless the writer removes files faster than they are read.
 
 mod chain;
 mod lines;
@@ -11,7 +11,6 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read};
 use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
@@ -78,14 +77,8 @@ struct Reader<'a> {
     path: &'a Path,
     sink: &'a mut dyn Sink,
     lines: Lines,
-    place: Option<Place>,
-}
-
-/// The newest file that was opened.
-struct Place {
-    inode: u64,
-    /// None if it was compressed: that one has no more to come.
-    file: Option<File>,
+    /// The newest file that was read. It stays open, so that it is known again.
+    place: Option<Link>,
 }
 
 impl Reader<'_> {
@@ -99,7 +92,7 @@ impl Reader<'_> {
         }
         if let Some(since) = range.since_ns {
             let before = chain.len();
-            chain.retain(|link| link.index == 0 || link.modified_ns.saturating_add(CLOCK_TICK_NS) >= since);
+            chain.retain(|link| link.is_current() || link.modified_ns.saturating_add(CLOCK_TICK_NS) >= since);
             // Old ones are the first of a chain.
             skip = if chain.len() == before { skip } else { 0 };
         }
@@ -108,16 +101,14 @@ impl Reader<'_> {
 
     /// Reads the links to their ends, and stays at the last.
     fn through(&mut self, chain: Vec<Link>, mut skip: u64) -> Result<ControlFlow<()>> {
-        for Link { inode, file, compressed, .. } in chain {
+        for link in chain {
             self.lines.clear();
-            let flow = if compressed {
-                self.place = Some(Place { inode, file: None });
-                self.pass(&mut GzDecoder::new(BufReader::new(file)), &mut skip)?
+            let flow = if link.is_compressed() {
+                self.pass(&mut GzDecoder::new(BufReader::new(&link.file)), &mut skip)?
             } else {
-                let flow = self.pass(&mut &file, &mut skip)?;
-                self.place = Some(Place { inode, file: Some(file) });
-                flow
+                self.pass(&mut &link.file, &mut skip)?
             };
+            self.place = Some(link);
             if flow.is_break() {
                 return Ok(flow);
             }
@@ -144,13 +135,11 @@ impl Reader<'_> {
 
     /// Reads the file we are at to its end.
     fn drain(&mut self) -> Result<ControlFlow<()>> {
-        let Some(file) = self.place.as_mut().and_then(|place| place.file.take()) else {
+        let Some(place) = self.place.take_if(|place| !place.is_compressed()) else {
             return Ok(ControlFlow::Continue(()));
         };
-        let flow = self.pass(&mut &file, &mut 0)?;
-        if let Some(place) = &mut self.place {
-            place.file = Some(file);
-        }
+        let flow = self.pass(&mut &place.file, &mut 0)?;
+        self.place = Some(place);
         Ok(flow)
     }
 
@@ -180,9 +169,9 @@ impl Reader<'_> {
     /// Closes a file that was removed with all others: while it is open nobody is told that the directory went as well.
     fn let_go(&mut self) -> Result<()> {
         let failed = || Error::io("read", self.path);
-        if let Some(Place { file: Some(file), .. }) = &self.place
-            && file.metadata().map_err(failed())?.nlink() == 0
-            && chain::open(self.path).map_err(failed())?.is_empty()
+        if let Some(place) = &self.place
+            && place.file.metadata().map_err(failed())?.nlink() == 0
+            && !chain::exists(self.path).map_err(failed())?
         {
             self.place = None;
         }
@@ -191,9 +180,9 @@ impl Reader<'_> {
 
     /// The files after ours.
     fn newer(&self) -> Result<Option<Vec<Link>>> {
-        let ours = self.place.as_ref().map(|place| place.inode);
+        let ours = self.place.as_ref();
         match std::fs::symlink_metadata(self.path) {
-            Ok(metadata) if ours == Some(metadata.ino()) => return Ok(None),
+            Ok(metadata) if ours.is_some_and(|ours| ours.has_inode(metadata.ino())) => return Ok(None),
             Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 return Err(Error::io("stat", self.path)(error));
             }
@@ -201,8 +190,7 @@ impl Reader<'_> {
             _ => {}
         }
         let mut chain = chain::open(self.path).map_err(Error::io("read", self.path))?;
-        // The inode stays ours while we hold it, so the newest file that had it is the one.
-        if let Some(index) = chain.iter().rposition(|link| ours == Some(link.inode)) {
+        if let Some(index) = chain.iter().rposition(|link| ours.is_some_and(|ours| link.continues(ours))) {
             chain.drain(..=index);
         }
         Ok((!chain.is_empty()).then_some(chain))

@@ -18,11 +18,11 @@ pub(super) fn seek(chain: &mut Vec<Link>, count: u64) -> io::Result<u64> {
     let mut skip = 0;
     while let Some(link) = first.checked_sub(1).and_then(|index| chain.get(index)) {
         // The current file is followed even if none of its lines is wanted.
-        if wanted == 0 && link.index != 0 {
+        if wanted == 0 && !link.is_current() {
             break;
         }
         first -= 1;
-        if link.compressed {
+        if link.is_compressed() {
             let lines = count_compressed(&link.file)?;
             skip = lines.saturating_sub(wanted);
             wanted = wanted.saturating_sub(lines);

@@ -156,6 +156,48 @@ fn followers_lose_and_double_nothing_over_rotations() {
     assert_eq!(single.last(), Some(&299));
 }
 
+/// As the writer's, made from a plain file of that inode.
+fn compressed(path: &Path, inode: u64, numbers: std::ops::Range<u64>) {
+    let extra = [&sandbox_shim::log::INODE[..], &inode.to_le_bytes()].concat();
+    let file = std::fs::File::create(path).unwrap();
+    let mut encoder = flate2::GzBuilder::new().extra(extra).write(file, flate2::Compression::fast());
+    for number in numbers {
+        writeln!(encoder, "{{\"log\":\"{number}\"}}").unwrap();
+    }
+    encoder.finish().unwrap();
+}
+
+/// The kernel gives the inode of a plain file that was removed to the next file.
+#[test]
+fn an_inode_that_was_given_anew_is_another_file() {
+    let (dir, path) = place();
+    let next = dir.path().join("next");
+    std::fs::write(&next, "{\"log\":\"4\"}\n").unwrap();
+    let inode = next.metadata().unwrap().ino();
+    let older = |index: u32| path.with_file_name(format!("{ID}-json.log.{index}.gz"));
+    compressed(&older(2), inode, 0..2);
+    compressed(&older(1), inode, 2..4);
+    // The reader is at the newest of the older files when the next one comes.
+    let (send, idle) = mpsc::channel();
+    let (alive, signal) = std::os::unix::net::UnixStream::pair().unwrap();
+    std::thread::scope(|scope| {
+        // Whatever fails, the reader ends.
+        let alive = alive;
+        let reader = scope.spawn(|| {
+            use std::os::fd::AsFd;
+            let mut collect = Collect { idle: Some(send), ..Collect::default() };
+            let end = End { ended: &|| false, signal: Some(signal.as_fd()) };
+            read(&path, Range { follow: true, ..Range::default() }, end, &mut collect).unwrap();
+            collect.numbers
+        });
+        assert_eq!(idle.recv_timeout(Duration::from_mins(1)), Ok(4));
+        std::fs::rename(&next, &path).unwrap();
+        while idle.recv_timeout(Duration::from_mins(1)).unwrap() < 5 {}
+        drop(alive);
+        assert_eq!(reader.join().unwrap(), [0, 1, 2, 3, 4]);
+    });
+}
+
 #[test]
 fn followers_of_a_fast_writer_get_everything_before_the_end() {
     let large = [("max-size", "100k"), ("max-file", "100"), ("compress", "true")];

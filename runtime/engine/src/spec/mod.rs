@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::image::Defaults;
 use crate::isolation::Isolation;
+use crate::parse::mount::Source;
 use crate::parse::namespace::{Ipc, Namespaces, Pid, Scope};
 use crate::request::{Network, Request};
 
@@ -37,6 +38,27 @@ pub struct Resolved {
     pub mount: crate::parse::mount::Mount,
     /// Of a bind or a volume.
     pub host_path: Option<std::path::PathBuf>,
+}
+
+impl Resolved {
+    /// Whether the engine keeps it.
+    pub fn is_volume(&self) -> bool {
+        matches!(self.mount.source, Source::Volume { .. })
+    }
+
+    /// What lists call it: a volume's name, the source of a bind; nothing for memory.
+    pub fn name(&self) -> String {
+        match &self.mount.source {
+            Source::Bind { path, .. } => path.clone(),
+            Source::Volume { name: Some(name) } => name.clone(),
+            // The directory above `_data` has the name that was made up.
+            Source::Volume { name: None } => {
+                let dir = self.host_path.as_deref().and_then(Path::parent).and_then(Path::file_name);
+                dir.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+            }
+            Source::Tmpfs { .. } => String::new(),
+        }
+    }
 }
 
 /// Everything a spec is made from.

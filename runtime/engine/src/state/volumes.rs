@@ -32,6 +32,16 @@ pub fn anonymous_of(connection: &Connection, container: &str) -> Result<Vec<Stri
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// The anonymous volumes that no container uses.
+pub fn unused_anonymous(connection: &Connection) -> Result<Vec<String>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT name FROM volumes WHERE anonymous \
+         AND NOT EXISTS (SELECT 1 FROM volume_users WHERE volume = name) ORDER BY name",
+    )?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 /// All volumes by name, with the containers that use them.
 pub fn usage(connection: &Connection) -> Result<BTreeMap<String, Vec<String>>> {
     let mut statement = connection.prepare(

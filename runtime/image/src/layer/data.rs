@@ -1,70 +1,12 @@
-//! The content of files: from the archive, or from a layer below.
+//! The content of files that come from a layer below.
 
-use std::io::BufRead;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::{FileType, Mode, OFlags, mknodat, openat, readlinkat, symlinkat};
 use rustix::io::Errno;
+use sandbox_tar::metadata::{self, Metadata};
 
-use super::metadata::{self, Metadata};
-use super::{LayerError, entry_error, fs, tar_error};
-use crate::tar::{Entry, TarReader};
-
-/// Files at least this long may have holes for their zeros.
-const HOLES_FROM: u64 = 1 << 20;
-
-/// Writes the data of `entry`, which is next in `tar`.
-pub(super) fn write<R: BufRead>(
-    file: BorrowedFd<'_>,
-    entry: &Entry,
-    tar: &mut TarReader<R>,
-) -> Result<(), LayerError> {
-    let failed = |errno| entry_error(&entry.path, "write", errno);
-    let mut pieces = entry.sparse.iter().flatten().filter(|piece| piece.length > 0);
-    let (mut offset, mut left) = match entry.sparse {
-        Some(_) => (0, 0),
-        None => (0, entry.size),
-    };
-    let mut written = 0;
-    loop {
-        while left == 0 {
-            let Some(piece) = pieces.next() else { break };
-            (offset, left) = (piece.offset, piece.length);
-        }
-        let data = tar.data().map_err(tar_error)?;
-        if data.is_empty() {
-            break;
-        }
-        let count = usize::try_from(left).unwrap_or(usize::MAX).min(data.len());
-        let part = data.get(..count).unwrap_or_default();
-        if entry.size < HOLES_FROM || part.iter().any(|byte| *byte != 0) {
-            write_at(file, part, offset).map_err(failed)?;
-            written = offset + count as u64;
-        }
-        tar.consume(count);
-        offset += count as u64;
-        left -= count as u64;
-    }
-    if written != entry.size {
-        rustix::fs::ftruncate(file, entry.size).map_err(failed)?;
-    }
-    Ok(())
-}
-
-fn write_at(file: BorrowedFd<'_>, mut data: &[u8], mut offset: u64) -> rustix::io::Result<()> {
-    while !data.is_empty() {
-        match rustix::io::pwrite(file, data, offset) {
-            Ok(0) => return Err(Errno::IO),
-            Ok(count) => {
-                data = data.get(count..).unwrap_or_default();
-                offset += count as u64;
-            }
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
-    Ok(())
-}
+use super::fs;
 
 /// Copies the file `name` of a layer below to the same place in this one.
 pub(super) fn copy_up(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<()> {

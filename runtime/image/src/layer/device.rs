@@ -1,7 +1,7 @@
 //! Devices in images: which ones are made.
 
 use super::LayerError;
-use crate::tar::{Entry, Kind};
+use sandbox_tar::{Entry, Kind};
 
 /// The devices that every container has anyway (`null zero full random urandom tty console ptmx`).
 pub(super) fn is_harmless(kind: Kind, device: (u32, u32)) -> bool {

@@ -4,18 +4,19 @@
 //! in the image; devices that reach the machine (only the harmless ones of `/dev` are made; others below `dev/`, which
 //! every container covers with its own, are left out); attributes that control overlayfs; a root that is no directory.
 
+use std::fs::File;
 use std::io::BufRead;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, linkat, mkdirat, mknodat, openat, symlinkat};
 use rustix::io::Errno;
+use sandbox_tar::metadata::{self, DEFAULT_ACL, Metadata};
 
-use super::metadata::{self, DEFAULT_ACL, Metadata};
 use super::tree::{Lower, Tree};
 use super::whiteout::{self, Name};
 use super::{LayerError, Refusal, data, device, entry_error, fs, path, refused, tar_error};
-use crate::tar::{Entry, Kind, TarReader};
+use sandbox_tar::{DataError, Entry, Kind, TarReader};
 
 const NOT_THERE: &str = "is a hard link to what is not in the image";
 
@@ -98,7 +99,11 @@ impl Extractor<'_> {
                 let file = self
                     .replacing(parent, name, || openat(parent, *name, flags, mode))
                     .map_err(|errno| failed("create", errno))?;
-                data::write(file.as_fd(), entry, tar)?;
+                let file = File::from(file);
+                sandbox_tar::write_data(&file, entry, tar).map_err(|error| match error {
+                    DataError::Tar(error) => tar_error(error),
+                    DataError::Write(error) => entry_error(&entry.path, "write", error),
+                })?;
                 metadata.apply(file.as_fd()).map_err(|errno| failed("set the attributes of", errno))?;
             }
             Kind::HardLink => self.hard_link(parent, name, entry)?,
@@ -275,7 +280,7 @@ impl Extractor<'_> {
             if let Some(acl) = late.default_acl {
                 metadata::set_xattr(directory.as_fd(), DEFAULT_ACL, &acl).map_err(failed)?;
             }
-            rustix::fs::futimens(&directory, &fs::times(late.mtime)).map_err(failed)?;
+            rustix::fs::futimens(&directory, &metadata::times(late.mtime)).map_err(failed)?;
         }
         Ok(self.done)
     }
@@ -292,6 +297,6 @@ fn admit(entry: &Entry) -> Result<Metadata, LayerError> {
         gid: id(entry.gid).ok_or_else(|| refuse("has a group id out of range"))?,
         mode: entry.mode,
         mtime: entry.mtime,
-        xattrs: metadata::admit(entry.xattrs.clone()).map_err(|refusal| refused(&entry.path, refusal))?,
+        xattrs: metadata::admit(entry.xattrs.clone()).map_err(refuse)?,
     })
 }

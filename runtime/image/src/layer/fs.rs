@@ -3,17 +3,13 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps, XattrFlags, fgetxattr,
-    flistxattr, fsetxattr, openat, openat2, statat, unlinkat,
+    AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, XattrFlags, fgetxattr, fsetxattr, openat,
+    openat2, statat, unlinkat,
 };
 use rustix::io::{Errno, Result};
 
-use crate::tar::Xattrs;
-
 /// Marks a directory that hides what is below it (kernel documentation, filesystems/overlayfs.rst).
 const OPAQUE: &str = "trusted.overlay.opaque";
-/// The kernel's limit on an attribute's value and on the list of names (`XATTR_SIZE_MAX`, `XATTR_LIST_MAX`).
-const XATTR_MAX: usize = 64 << 10;
 
 const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -83,30 +79,4 @@ pub(super) fn remove(parent: BorrowedFd<'_>, name: &[u8]) -> Result<()> {
         remove(directory.as_fd(), &name)?;
     }
     unlinkat(parent, name, AtFlags::REMOVEDIR)
-}
-
-/// Both times of a file.
-pub(super) fn times((seconds, nanoseconds): (i64, u32)) -> Timestamps {
-    let time = Timespec { tv_sec: seconds, tv_nsec: nanoseconds.into() };
-    Timestamps { last_access: time, last_modification: time }
-}
-
-/// The extended attributes of an open file or directory, overlayfs' own left out.
-pub(super) fn xattrs(file: BorrowedFd<'_>) -> Result<Xattrs> {
-    let mut names = vec![0u8; XATTR_MAX];
-    let length = match flistxattr(file, &mut names[..]) {
-        Ok(length) => length,
-        Err(Errno::OPNOTSUPP) => 0,
-        Err(errno) => return Err(errno),
-    };
-    let mut found = Vec::new();
-    let mut value = vec![0u8; XATTR_MAX];
-    for name in names.get(..length).unwrap_or_default().split(|byte| *byte == 0) {
-        if name.is_empty() || name.starts_with(b"trusted.overlay.") {
-            continue;
-        }
-        let length = fgetxattr(file, name, &mut value[..])?;
-        found.push((name.to_vec(), value.get(..length).unwrap_or_default().to_vec()));
-    }
-    Ok(found)
 }

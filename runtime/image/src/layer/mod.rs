@@ -7,7 +7,6 @@ mod data;
 mod device;
 mod extract;
 mod fs;
-mod metadata;
 mod path;
 mod slots;
 mod store;
@@ -19,7 +18,7 @@ mod whiteout;
 use std::io;
 
 use crate::LayerError;
-use crate::tar::TarError;
+use sandbox_tar::TarError;
 
 pub(crate) use self::store::{LayerInfo, LayerStore};
 pub(crate) use self::stream::decompress;

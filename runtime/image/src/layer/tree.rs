@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use rustix::fs::{FileType, Mode};
 use rustix::io::Errno;
+use sandbox_tar::metadata::{self, Metadata};
 
-use super::metadata::{self, Metadata};
 use super::{LayerError, Refusal, entry_error, fs, path, refused};
 
 /// Links on one path, as the kernel has it (`MAXSYMLINKS`).

@@ -14,9 +14,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
+use sandbox_tar::metadata;
 
 use super::extract::{Extracted, extract};
-use super::metadata;
 use super::slots::{Fresh, Nameless, Ready, Slot, Slots};
 use super::store::{LayerInfo, LayerStore, write_info};
 use super::stream::{self, TooLong};
@@ -24,9 +24,9 @@ use super::tree::Lower;
 use crate::digest::Digest;
 use crate::growing::{Growing, Outcome};
 use crate::locks::{DigestLock, Kind};
-use crate::tar::TarReader;
 use crate::temporary::TemporaryDirectory;
 use crate::{Error, LayerError, Limits, Result};
+use sandbox_tar::TarReader;
 
 /// Bytes of a compressed layer between two events.
 const EVENT_BYTES: u64 = 1 << 20;

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::content::{StagedBlob, Staging};
 use crate::digest::{Algorithm, Digest, clip};
 use crate::layer::decompress;
-use crate::tar::{Kind, TarError, TarReader};
 use crate::{Error, Limits, Result};
+use sandbox_tar::{Kind, TarError, TarReader};
 
 const BUFFER: usize = 256 << 10;
 /// Bytes that may follow the end of the archive; tars are padded to records of 10 KiB, some to 1 MiB.

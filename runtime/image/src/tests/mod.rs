@@ -1,6 +1,7 @@
 //! The store from end to end: images made here, and hostile ones.
 
 mod check;
+mod commit;
 mod concurrent;
 mod facts;
 mod full;

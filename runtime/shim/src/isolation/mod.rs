@@ -10,6 +10,7 @@ use std::os::fd::OwnedFd;
 
 use oci_spec::runtime as oci;
 use sandbox_container::Processes;
+use sandbox_container::archive::Archive;
 use sandbox_protocol::FdStream;
 use tokio::sync::oneshot;
 
@@ -113,6 +114,19 @@ pub trait Running {
     /// # Errors
     /// A text for the user.
     fn stats(&self) -> impl Future<Output = Result<Figures, Failure>>;
+
+    /// Copies files into or out of it, in a process named `name` as one of [`Running::exec`]. How it failed is told on its
+    /// error stream ([`sandbox_container::archive::ArchiveError::of_report`]).
+    ///
+    /// # Errors
+    /// A text for the user.
+    fn archive(&self, name: String, request: Archive) -> impl Future<Output = Result<Process, Failure>>;
+
+    /// Everything that its processes wrote so far reaches the host's files.
+    ///
+    /// # Errors
+    /// A text for the user.
+    fn sync(&self) -> impl Future<Output = Result<(), Failure>>;
 
     /// Ends it and gives back what it holds. With `durable`, everything that its processes wrote has reached the
     /// host's files first.

@@ -1,5 +1,7 @@
 //! The container as processes of this host: the container core, called here.
 
+mod archive;
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
@@ -13,6 +15,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Signal;
 use rustix::pty::OpenptFlags;
 use rustix::termios::{Winsize, tcsetwinsize};
+use sandbox_container::archive::Archive;
 use sandbox_container::{self as core, Container, CreateOptions, ExitStatus, Freezing, Processes};
 use sandbox_protocol::FdStream;
 use tokio::io::Interest;
@@ -324,6 +327,15 @@ impl Running for ProcessContainer {
             container.interfaces.clear();
         }
         Ok(Figures { container, host: None })
+    }
+
+    async fn archive(&self, name: String, request: Archive) -> Result<Process, Failure> {
+        archive::start(self, &name, &request)
+    }
+
+    async fn sync(&self) -> Result<(), Failure> {
+        // Its files are the host's.
+        Ok(())
     }
 
     async fn stop(self, _durable: bool) -> Result<(), Failure> {

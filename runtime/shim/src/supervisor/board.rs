@@ -2,9 +2,11 @@
 
 use std::cell::RefCell;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
-
+use crate::calendar::now_ns;
+use crate::events::{self, Event};
+use crate::log::Subject;
 use crate::plan::Plan;
 use crate::status::{self, Health, Phase, Status};
 use crate::wire::Exit;
@@ -18,6 +20,14 @@ pub(crate) struct Board {
     last: PathBuf,
     /// It has health checks.
     checked: bool,
+    journal: Option<Journal>,
+}
+
+/// Where events are told, and of whom.
+#[derive(Debug)]
+struct Journal {
+    run_root: PathBuf,
+    subject: Subject,
 }
 
 impl Board {
@@ -29,6 +39,10 @@ impl Board {
             live: plan.run_dir.clone(),
             last: plan.container_dir.clone(),
             checked: plan.health.is_some(),
+            journal: plan
+                .events
+                .clone()
+                .map(|run_root| Journal { run_root, subject: plan.log.subject.clone() }),
         }
     }
 
@@ -47,10 +61,24 @@ impl Board {
             (status.phase, status.pid, status.started_ns) = (Phase::Running, pid, Some(now_ns()));
             status.health = self.checked.then(Health::default);
         });
+        self.tell("start", &[]);
+    }
+
+    /// Tells an event of the container.
+    pub(crate) fn tell(&self, action: &str, more: &[(&str, &str)]) {
+        let Some(Journal { run_root, subject }) = &self.journal else { return };
+        let container = events::Container {
+            id: &subject.id,
+            name: &subject.name,
+            image: &subject.image_name,
+            labels: &subject.labels,
+        };
+        events::append(run_root, &Event::container(action, &container, more.iter().copied()));
     }
 
     /// Its processes stand still, or go on.
     pub(crate) fn paused(&self, paused: bool) {
+        self.tell(if paused { "pause" } else { "unpause" }, &[]);
         self.change(|status| status.phase = if paused { Phase::Paused } else { Phase::Running });
     }
 
@@ -60,6 +88,10 @@ impl Board {
 
     /// What its health checks found.
     pub(crate) fn health(&self, health: Health) {
+        let before = self.status.borrow().health.as_ref().map(|health| health.verdict);
+        if before != Some(health.verdict) {
+            self.tell(&format!("health_status: {}", health.verdict.as_str()), &[]);
+        }
         self.change(|status| status.health = Some(health));
     }
 
@@ -71,6 +103,15 @@ impl Board {
     /// Its end is not that of `--rm`.
     pub(crate) fn keep(&self) {
         self.status.borrow_mut().keep = true;
+    }
+
+    /// Its process has ended.
+    pub(crate) fn died(&self, exit: &Exit, ran: Duration) {
+        if exit.oom_killed {
+            self.tell("oom", &[]);
+        }
+        let (code, seconds) = (exit.code.to_string(), ran.as_secs().to_string());
+        self.tell("die", &[("execDuration", &seconds), ("exitCode", &code)]);
     }
 
     /// It has ended, for now.
@@ -105,10 +146,4 @@ impl Board {
             eprintln!("sandbox-shim: write {} in {}: {error}", status::FILE, directory.display());
         }
     }
-}
-
-/// Nanoseconds since the epoch.
-pub(crate) fn now_ns() -> i64 {
-    let now = clock_gettime(ClockId::Realtime);
-    now.tv_sec.saturating_mul(1_000_000_000).saturating_add(now.tv_nsec)
 }

@@ -4,10 +4,14 @@
 //! is bounded by its window. A client that breaks the protocol is treated as one that has gone.
 
 use std::cell::{Cell, RefCell};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use sandbox_protocol::FdStream;
 use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::sync::{Mutex, Notify, mpsc};
@@ -105,14 +109,13 @@ impl Writer {
                 None => write.await,
                 Some(patience) => timeout(patience, write).await.unwrap_or_else(|late| Err(late.into())),
             };
-            match wrote {
-                Ok(count @ 1..) => rest = &rest[count..],
-                _ => {
-                    // A frame that was begun cannot be given up without the connection.
-                    *stream = None;
-                    self.close();
-                    return false;
-                }
+            if let Ok(count @ 1..) = wrote {
+                rest = &rest[count..];
+            } else {
+                // A frame that was begun cannot be given up without the connection.
+                *stream = None;
+                self.close();
+                return false;
             }
         }
         true
@@ -136,6 +139,27 @@ impl Writer {
             Ok(payload) => self.frame(wire::NOTICE, &payload).await,
             Err(_) => false,
         }
+    }
+
+    /// Sends a notice with a descriptor.
+    pub(crate) async fn notify_with(&self, notice: &Notice, fd: &OwnedFd) -> io::Result<()> {
+        let payload = serde_json::to_vec(notice)?;
+        let header = frame::header(wire::NOTICE, payload.len()).map_err(io::Error::other)?;
+        let frame = [&header[..], &payload].concat();
+        // Nobody else writes in between, and so little is taken at once or not at all.
+        let stream = self.stream.lock().await;
+        let Some(stream) = stream.as_ref() else { return Err(io::ErrorKind::NotConnected.into()) };
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let fds = [fd.as_fd()];
+        control.push(SendAncillaryMessage::ScmRights(&fds));
+        let sent = rustix::net::sendmsg(
+            stream,
+            &[io::IoSlice::new(&frame)],
+            &mut control,
+            SendFlags::NOSIGNAL | SendFlags::DONTWAIT,
+        )?;
+        if sent == frame.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
     }
 
     async fn frame(&self, kind: u8, payload: &[u8]) -> bool {

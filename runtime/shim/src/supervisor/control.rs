@@ -33,7 +33,8 @@ pub(super) async fn control<R: Running>(
     let mut work = Work::new();
     let mut kill_at =
         world.plan.timeout_s.map(|seconds| Instant::now() + Duration::from_secs(seconds.into()));
-    for order in std::mem::take(&mut world.later) {
+    let again = world.limits.clone().map(|limits| Order { ask: Ask::Update(limits), reply: None });
+    for order in again.into_iter().chain(std::mem::take(&mut world.later)) {
         take(world, running, order, &mut work, &mut kill_at);
     }
     loop {
@@ -90,11 +91,17 @@ fn take<'a, R: Running>(
             *kill_at = Some(Instant::now());
         }
         Ask::Gone => {}
+        Ask::Policy(restart) => {
+            world.restart = restart;
+            order.answer(Ok(Answer::Done));
+        }
         Ask::Stop { signal, patience, keep } => {
             world.board.stopping();
             if keep {
                 world.board.keep();
             }
+            let number = signal.unwrap_or(world.plan.stop_signal).to_string();
+            world.board.tell("kill", &[("signal", &number)]);
             stop(world, running, (signal, patience), work, kill_at);
             world.stoppers.push(Order { ask: Ask::Gone, reply: order.reply });
         }
@@ -102,11 +109,15 @@ fn take<'a, R: Running>(
             if world.ends(signal) {
                 world.board.stopping();
             }
+            world.board.tell("kill", &[("signal", &signal.to_string())]);
             let ask = Ask::Signal { process: String::new(), signal };
             work.push(Box::pin(perform(running, Rc::clone(&world.board), Order { ask, reply: order.reply })));
         }
         ask => {
-            work.push(Box::pin(perform(running, Rc::clone(&world.board), Order { ask, reply: order.reply })))
+            if let Ask::Update(limits) = &ask {
+                world.limits = Some(limits.clone());
+            }
+            work.push(Box::pin(perform(running, Rc::clone(&world.board), Order { ask, reply: order.reply })));
         }
     }
 }
@@ -165,19 +176,29 @@ async fn perform<R: Running>(running: &R, board: Rc<Board>, order: Order) -> Opt
             board.paused(false);
             Answer::Done
         }),
-        Ask::Exec(_) if board.is_paused() => Err(Failure {
-            message: format!("Container {} is paused, unpause the container before exec", board.id()),
-            exit_code: 1,
-        }),
+        Ask::Exec(_) if board.is_paused() => Err(paused(&board, "exec")),
+        // Docker copies from a frozen container; of a microVM that stands still nobody inside can.
+        Ask::Archive { .. } if board.is_paused() => Err(paused(&board, "copying")),
         Ask::Exec(exec) => running.exec(*exec).await.map(|process| {
             let (process, ended) = shared_end(process);
             started = Some(ended);
             Answer::Process(process)
         }),
-        Ask::Kill { .. } | Ask::Stop { .. } | Ask::Untie | Ask::Gone => Ok(Answer::Done),
+        Ask::Archive { name, archive } => running.archive(name, archive).await.map(|process| {
+            let (process, ended) = shared_end(process);
+            started = Some(ended);
+            Answer::Process(process)
+        }),
+        Ask::Sync => running.sync().await.map(|()| Answer::Done),
+        Ask::Kill { .. } | Ask::Stop { .. } | Ask::Policy(_) | Ask::Untie | Ask::Gone => Ok(Answer::Done),
     };
     Order { ask: Ask::Gone, reply }.answer(result);
     started
+}
+
+fn paused(board: &Board, what: &str) -> Failure {
+    let message = format!("Container {} is paused, unpause the container before {what}", board.id());
+    Failure { message, exit_code: 1 }
 }
 
 /// A second one who learns of the end of `process`.

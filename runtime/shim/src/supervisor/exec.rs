@@ -5,8 +5,10 @@
 
 use std::rc::Rc;
 
+use sandbox_container::archive::Archive;
 use tokio::sync::watch;
 
+use super::board::Board;
 use super::client::{Client, Event, Writer};
 use super::input::{Input, pump};
 use super::order::{Answer, Ask, Orders};
@@ -17,15 +19,45 @@ use crate::wire::{self, Exec, Exit, Notice, Request};
 /// Digits of an id.
 const ID: usize = 64;
 
-/// Runs it to its end.
-pub(crate) async fn run(orders: &Orders, request: Exec, client: &mut Client) {
-    client.writer.be_patient();
+/// Runs a process that was asked for to its end.
+pub(crate) async fn run(orders: &Orders, board: &Board, request: Exec, client: &mut Client) {
     let (name, detach) = (request.id.clone(), request.detach);
-    let process = match start(orders, request).await {
+    let command = request.process.args().clone().unwrap_or_default().join(" ");
+    for step in ["exec_create", "exec_start"] {
+        board.tell(&format!("{step}: {command}"), &[("execID", &name)]);
+    }
+    let process = start(orders, request).await;
+    if let Some(exit) = serve(orders, &name, process, detach, client).await {
+        board.tell("exec_die", &[("execID", &name), ("exitCode", &exit.code.to_string())]);
+        client.writer.notify(&Notice::Exited(exit)).await;
+    }
+}
+
+/// Copies files over the client's streams.
+pub(crate) async fn archive(orders: &Orders, name: String, archive: Archive, client: &mut Client) {
+    let process = match check(&name) {
+        Ok(()) => process(orders.ask(Ask::Archive { name: name.clone(), archive }).await),
+        Err(failure) => Err(failure),
+    };
+    if let Some(exit) = serve(orders, &name, process, false, client).await {
+        client.writer.notify(&Notice::Exited(exit)).await;
+    }
+}
+
+/// Relays between the process and its client until it has ended; None if it never was there.
+async fn serve(
+    orders: &Orders,
+    name: &str,
+    process: Result<Process, Failure>,
+    detach: bool,
+    client: &mut Client,
+) -> Option<Exit> {
+    client.writer.be_patient();
+    let process = match process {
         Ok(process) => process,
         Err(Failure { message, exit_code }) => {
             client.writer.notify(&Notice::StartFailed { message, exit_code }).await;
-            return;
+            return None;
         }
     };
     let Client { events, stdin, writer } = client;
@@ -49,10 +81,10 @@ pub(crate) async fn run(orders: &Orders, request: Exec, client: &mut Client) {
         while let Some(event) = events.recv().await {
             match event {
                 Event::Request(Request::Resize { rows, cols }) => {
-                    orders.tell(Ask::Resize { process: name.clone(), rows, cols }).await;
+                    orders.tell(Ask::Resize { process: name.to_owned(), rows, cols }).await;
                 }
                 Event::Request(Request::Signal { signal }) => {
-                    orders.tell(Ask::Signal { process: name.clone(), signal }).await;
+                    orders.tell(Ask::Signal { process: name.to_owned(), signal }).await;
                 }
                 Event::Request(_) | Event::Unknown(_) => {}
                 Event::Gone => {
@@ -65,7 +97,7 @@ pub(crate) async fn run(orders: &Orders, request: Exec, client: &mut Client) {
     };
     let exit = tokio::select! {
         exit = exited => exit,
-        () = requests => return,
+        () = requests => return None,
     };
     let _ = end.send(true);
     for relay in outputs.into_iter().flatten() {
@@ -74,21 +106,30 @@ pub(crate) async fn run(orders: &Orders, request: Exec, client: &mut Client) {
     }
     pumping.abort();
     // A container that ends takes its processes with it, at worst without a word.
-    let killed = || Exit { code: 137, oom_killed: false, error: None };
-    writer.notify(&Notice::Exited(exit.unwrap_or_else(|_| killed()))).await;
+    Some(exit.unwrap_or(Exit { code: 137, oom_killed: false, error: None }))
 }
 
 async fn start(orders: &Orders, request: Exec) -> Result<Process, Failure> {
-    let Exec { id, process, user, extra_groups, terminal, stdin, detach: _ } = request;
-    if id.len() != ID || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Err(Failure::engine(format!("the id {id:?} of the new process is not {ID} hex digits")));
-    }
+    let Exec { id, process: wanted, user, extra_groups, terminal, stdin, detach: _ } = request;
+    check(&id)?;
     let stdio = Stdio { terminal, stdin };
-    let exec = isolation::Exec { name: id, process, user, extra_groups, stdio };
-    match orders.ask(Ask::Exec(Box::new(exec))).await? {
+    let exec = isolation::Exec { name: id, process: wanted, user, extra_groups, stdio };
+    process(orders.ask(Ask::Exec(Box::new(exec))).await)
+}
+
+fn process(answer: Result<Answer, Failure>) -> Result<Process, Failure> {
+    match answer? {
         Answer::Process(process) => Ok(process),
         _ => Err(Failure::engine("the container made no process")),
     }
+}
+
+/// An id names its process from then on.
+fn check(id: &str) -> Result<(), Failure> {
+    if id.len() == ID && id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(());
+    }
+    Err(Failure::engine(format!("the id {id:?} of the new process is not {ID} hex digits")))
 }
 
 /// One client, or nobody.

@@ -2,6 +2,7 @@
 //!
 //! What it writes is kept up to a bound and read on beyond it, so that a check that says much does not hang.
 
+use std::fmt::Write;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -12,8 +13,9 @@ use tokio::io::AsyncReadExt;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::board::{Board, now_ns};
+use super::board::Board;
 use super::order::{Answer, Ask, Orders};
+use crate::calendar::now_ns;
 use crate::isolation::{Exec, Failure, Process, Stdio};
 use crate::plan::{self, Plan};
 use crate::status::{Health, Probe, Verdict};
@@ -92,7 +94,11 @@ impl Check {
         let mut random = [0; 32];
         getrandom(&mut random, GetRandomFlags::empty())
             .map_err(|error| Failure::engine(format!("draw a name for the health check: {error}")))?;
-        let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let name = random.iter().fold(String::new(), |mut name, byte| {
+            // A String takes everything.
+            let _ = write!(name, "{byte:02x}");
+            name
+        });
         let exec = Exec {
             name: name.clone(),
             process: self.process.clone(),

@@ -38,6 +38,7 @@ use self::primary::Primary;
 use self::session::Door;
 use self::world::World;
 use crate::isolation::{Failure, Isolation, Start};
+use crate::log::Log;
 use crate::plan::Plan;
 use crate::stamps::Stamps;
 use crate::wire::{Exit, Notice};
@@ -78,11 +79,14 @@ pub async fn supervise<G: Ground>(
     let (asking, orders) = Orders::new();
     let (hub, input, board) = (Rc::new(Hub::default()), Rc::new(Input::default()), Rc::new(Board::new(plan)));
     let (ends, _) = watch::channel(None);
+    let root = Rc::default();
     let primary = Primary::begin(clients.primary, plan, &hub, &input, asking.clone());
     let door = Door {
         stdin_once: plan.stdin_once,
         hub: Rc::clone(&hub),
         input: Rc::clone(&input),
+        board: Rc::clone(&board),
+        root: Rc::clone(&root),
         orders: asking.clone(),
         ends: ends.subscribe(),
     };
@@ -91,6 +95,8 @@ pub async fn supervise<G: Ground>(
         plan,
         hub,
         input,
+        log: Rc::default(),
+        root,
         board,
         stamps: Rc::clone(stamps),
         asking,
@@ -100,13 +106,21 @@ pub async fn supervise<G: Ground>(
         ending: false,
         later: Vec::new(),
         stoppers: Vec::new(),
+        limits: None,
         ends,
+        restart: plan.restart,
         backoff: Backoff::default(),
         started: None,
         again: None,
     };
+    let opened = Log::open(&plan.log, &plan.container_dir).await;
+    let opened = opened.map(|log| *world.log.borrow_mut() = Some(log));
     let exit = loop {
+        if let Err(failure) = &opened {
+            break world.failed(failure.clone()).await;
+        }
         let exit = begin(&mut world, &mut ground).await;
+        world.root.take();
         ground.clear();
         let Some(wait) = world.again.take() else { break exit };
         // Who was there for this run has seen its end.
@@ -119,6 +133,13 @@ pub async fn supervise<G: Ground>(
             break exit;
         }
     };
+    let log = world.log.borrow_mut().take();
+    if let Some(log) = log {
+        let lost = log.close().await;
+        if lost > 0 {
+            eprintln!("sandbox-shim: container {}: its log has lost {lost} lines", plan.id);
+        }
+    }
     world.close();
     primary.part(&world.hub);
     world.hub.disband();
@@ -146,6 +167,7 @@ async fn begin<G: Ground>(world: &mut World<'_>, ground: &mut G) -> Exit {
         Err(failure) => return world.failed(failure).await,
     };
     world.stamps.mark("rootfs_mounted");
+    *world.root.borrow_mut() = rootfs.try_clone().ok();
     let stamps = Rc::clone(&world.stamps);
     let start = Start { plan: world.plan, rootfs, stamps: &stamps };
     match round::round(world, isolation, start).await {

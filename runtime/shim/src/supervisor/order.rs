@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 use sandbox_container::Processes;
+use sandbox_container::archive::Archive;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::isolation::{Exec, Failure, Figures, Process, Update};
+use crate::plan::Restart;
 
 /// Orders that wait; when it is full, whoever asks waits.
 const QUEUE: usize = 64;
@@ -29,10 +31,17 @@ pub(crate) enum Ask {
         cols: u16,
     },
     Exec(Box<Exec>),
+    Archive {
+        name: String,
+        archive: Archive,
+    },
+    Sync,
     Stats,
     Pause,
     Resume,
     Update(Box<Update>),
+    /// Another restart policy.
+    Policy(Restart),
     Processes,
     /// Answered at the container's end.
     Stop {

@@ -1,5 +1,6 @@
 //! One start of the container, up to the end of its process and of its output.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use super::hub::Hub;
 use super::streams::{self, Sink};
 use super::world::World;
 use crate::isolation::{Failure, Isolation, Process, Running, Start};
+use crate::log::{Log, Stream};
 use crate::stamps::Stamps;
 use crate::wire::{self, Exit, HEADER, Notice};
 
@@ -41,7 +43,11 @@ pub(super) async fn round<I: Isolation>(
     world.input.open(streams.input);
     let (end, ended) = watch::channel(false);
     let relay = |kind, stream| {
-        let sink = Output { hub: Rc::clone(&world.hub), stamps: Rc::clone(&world.stamps) };
+        let sink = Output {
+            hub: Rc::clone(&world.hub),
+            log: Rc::clone(&world.log),
+            stamps: Rc::clone(&world.stamps),
+        };
         tokio::task::spawn_local(streams::output(kind, stream, sink, ended.clone()))
     };
     let output = relay(wire::STDOUT, streams.output);
@@ -66,9 +72,10 @@ pub(super) async fn round<I: Isolation>(
     Ok(exit)
 }
 
-/// The container's output on its way to the clients.
+/// The container's output on its way to the log and the clients.
 struct Output {
     hub: Rc<Hub>,
+    log: Rc<RefCell<Option<Log>>>,
     stamps: Rc<Stamps>,
 }
 
@@ -76,6 +83,10 @@ impl Sink for Output {
     async fn output(&self, kind: u8, frame: &[u8]) {
         if frame.len() > HEADER {
             self.stamps.mark_once("first_output");
+            let stream = if kind == wire::STDERR { Stream::Stderr } else { Stream::Stdout };
+            if let Some(log) = self.log.borrow_mut().as_mut() {
+                log.write(stream, &frame[HEADER..]);
+            }
         }
         self.hub.output(kind, frame).await;
     }

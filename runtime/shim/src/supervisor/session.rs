@@ -3,6 +3,8 @@
 //! The socket is in a directory that only root may enter, so whoever connects is trusted with the container, but not
 //! to read, to be there, or to be of the same version.
 
+use std::cell::RefCell;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
+use super::board::Board;
 use super::client::{Client, Event, Writer};
 use super::exec;
 use super::hub::{Hub, PATIENCE};
@@ -34,6 +37,9 @@ pub(crate) struct Door {
     pub(crate) stdin_once: bool,
     pub(crate) hub: Rc<Hub>,
     pub(crate) input: Rc<Input>,
+    pub(crate) board: Rc<Board>,
+    /// The overlay of the container that runs now.
+    pub(crate) root: Rc<RefCell<Option<OwnedFd>>>,
     pub(crate) orders: Orders,
     pub(crate) ends: watch::Receiver<Option<Exit>>,
 }
@@ -106,7 +112,9 @@ async fn session(door: &Rc<Door>, connection: FdStream) {
 async fn answer(door: &Rc<Door>, request: Request, client: &mut Client) {
     let ask = match request {
         Request::Attach(streams) => return attach(door, streams, client).await,
-        Request::Exec(request) => return exec::run(&door.orders, *request, client).await,
+        Request::Exec(request) => return exec::run(&door.orders, &door.board, *request, client).await,
+        Request::Archive { id, archive } => return exec::archive(&door.orders, id, archive, client).await,
+        Request::Root => return root(door, client).await,
         Request::Wait => return wait(door, client).await,
         Request::Signal { signal } | Request::Kill { signal } => Ask::Kill { signal },
         Request::Resize { rows, cols } => Ask::Resize { process: String::new(), rows, cols },
@@ -116,12 +124,28 @@ async fn answer(door: &Rc<Door>, request: Request, client: &mut Client) {
         Request::Pause => Ask::Pause,
         Request::Resume => Ask::Resume,
         Request::Update(update) => Ask::Update(update),
+        Request::Policy { restart } => Ask::Policy(restart),
         Request::Processes => Ask::Processes,
         Request::Stats => Ask::Stats,
+        Request::Sync => Ask::Sync,
         Request::Detach => return,
     };
     let answer = door.orders.ask(ask).await;
     reply(&client.writer, answer).await;
+}
+
+/// Hands out the root file system on this host.
+async fn root(door: &Door, client: &mut Client) {
+    let root = door.root.borrow().as_ref().map(OwnedFd::try_clone);
+    let failure = match root {
+        Some(Ok(root)) => match client.writer.notify_with(&Notice::Done, &root).await {
+            Ok(()) => return,
+            Err(error) => Failure::engine(format!("hand out the root file system: {error}")),
+        },
+        Some(Err(error)) => Failure::engine(format!("hand out the root file system: {error}")),
+        None => not_running(),
+    };
+    reply(&client.writer, Err(failure)).await;
 }
 
 /// Tells what came of an order.
@@ -153,14 +177,14 @@ async fn wait(door: &Door, client: &mut Client) {
     ends.mark_unchanged();
     client.writer.notify(&Notice::Done).await;
     tokio::select! {
-        changed = ends.changed() => {
+        // When no further end can come, the last was for good.
+        _ = ends.changed() => {
             let exit = ends.borrow().clone();
-            let notice = match (changed, exit) {
-                (Ok(()), Some(exit)) => Notice::Exited(exit),
-                _ => {
-                    let Failure { message, exit_code } = not_running();
-                    Notice::Failed { message, exit_code }
-                }
+            let notice = if let Some(exit) = exit {
+                Notice::Exited(exit)
+            } else {
+                let Failure { message, exit_code } = not_running();
+                Notice::Failed { message, exit_code }
             };
             client.writer.notify(&notice).await;
         }
@@ -172,14 +196,17 @@ async fn wait(door: &Door, client: &mut Client) {
 async fn attach(door: &Rc<Door>, streams: Attach, client: &mut Client) {
     let Client { events, stdin, writer } = client;
     writer.notify(&Notice::Done).await;
+    door.board.tell("attach", &[]);
     door.hub.join(writer, streams);
     let mut tasks = JoinSet::new();
     if streams.stdin {
         let pump = pump(Rc::clone(stdin), Rc::clone(&door.input), Rc::clone(writer), door.stdin_once);
         tasks.spawn_local(pump);
     }
+    let mut detached = false;
     while let Some(event) = events.recv().await {
         match event {
+            Event::Request(Request::Detach) => detached = true,
             Event::Request(Request::Resize { rows, cols }) => {
                 door.orders.tell(Ask::Resize { process: String::new(), rows, cols }).await;
             }
@@ -189,4 +216,7 @@ async fn attach(door: &Rc<Door>, streams: Attach, client: &mut Client) {
         }
     }
     door.hub.leave(writer);
+    if detached {
+        door.board.tell("detach", &[]);
+    }
 }

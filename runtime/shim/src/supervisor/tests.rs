@@ -131,6 +131,15 @@ impl Running for FakeRunning {
         Ok(Figures::default())
     }
 
+    async fn archive(&self, _: String, _: sandbox_container::archive::Archive) -> Result<Process, Failure> {
+        Err(Failure::engine("a fake"))
+    }
+
+    async fn sync(&self) -> Result<(), Failure> {
+        self.calls.borrow_mut().push("sync".into());
+        Ok(())
+    }
+
     async fn stop(self, durable: bool) -> Result<(), Failure> {
         self.calls.borrow_mut().push(format!("stop durable={durable}"));
         Ok(())
@@ -161,6 +170,8 @@ fn plan(directory: &std::path::Path) -> Plan {
         primary_stdin: true,
         stdin_once: true,
         restart: Restart::No,
+        log: crate::log::LogPlan { driver: "none".to_owned(), ..crate::log::LogPlan::default() },
+        events: None,
         health: None,
         timeout_s: None,
         reaper: Vec::new(),
@@ -422,7 +433,7 @@ fn a_tied_container_ends_with_its_client_and_a_detached_one_does_not() {
 fn a_start_that_fails_is_told_with_its_code() {
     let exit = supervised(
         |_, fake| {
-            fake.outcomes[0] = Err(Failure { message: "exec: \"x\": not found".into(), exit_code: 127 })
+            fake.outcomes[0] = Err(Failure { message: "exec: \"x\": not found".into(), exit_code: 127 });
         },
         |mut world| async move {
             let notice = world.remote().notice().await;
@@ -589,6 +600,27 @@ fn a_policy_starts_it_again_until_somebody_stops_it() {
         },
     );
     assert_eq!(exit, code(4));
+}
+
+#[test]
+fn another_policy_counts_from_the_next_end_on() {
+    let exit = supervised(
+        |plan, _| plan.restart = Restart::Always,
+        |mut world| async move {
+            assert!(matches!(world.remote().notice().await, Notice::Started { .. }));
+            let stream = UnixStream::connect(world.directory.join("socket")).unwrap();
+            let mut updater = Remote(FdStream::new(stream.into()).unwrap());
+            updater.request(&Request::Policy { restart: Restart::No }).await;
+            assert!(matches!(updater.notice().await, Notice::Done));
+            let Inside { stdout, stderr, exit, .. } = world.inside;
+            drop((stdout, stderr));
+            exit.unwrap().send(code(3)).unwrap();
+            while status::read(&world.directory).unwrap().unwrap().phase != Phase::Exited {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        },
+    );
+    assert_eq!(exit, code(3));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What outlives a single start of the container: its clients, its orders, its status.
 
+use std::cell::RefCell;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -12,8 +14,9 @@ use super::hub::Hub;
 use super::input::Input;
 use super::order::{Answer, Ask, Order, Orders, not_running};
 use super::policy::Backoff;
-use crate::isolation::Failure;
-use crate::plan::Plan;
+use crate::isolation::{Failure, Update};
+use crate::log::Log;
+use crate::plan::{Plan, Restart};
 use crate::stamps::Stamps;
 use crate::wire::{Exit, Notice};
 
@@ -26,6 +29,9 @@ pub(crate) struct World<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) hub: Rc<Hub>,
     pub(crate) input: Rc<Input>,
+    pub(crate) log: Rc<RefCell<Option<Log>>>,
+    /// The overlay of the container that runs now.
+    pub(crate) root: Rc<RefCell<Option<OwnedFd>>>,
     pub(crate) board: Rc<Board>,
     pub(crate) stamps: Rc<Stamps>,
     /// For those of its own.
@@ -40,8 +46,12 @@ pub(crate) struct World<'a> {
     pub(crate) later: Vec<Order>,
     /// Who waits for the container's end.
     pub(crate) stoppers: Vec<Order>,
+    /// The last limits that it was given while it ran, which its plan does not know.
+    pub(crate) limits: Option<Box<Update>>,
     /// Tells of every end.
     pub(crate) ends: watch::Sender<Option<Exit>>,
+    /// The plan's, until somebody wants another.
+    pub(crate) restart: Restart,
     pub(crate) backoff: Backoff,
     /// When its process began to run.
     pub(crate) started: Option<Instant>,
@@ -106,6 +116,14 @@ impl World<'_> {
                     return false;
                 }
                 Ask::Untie | Ask::Gone => {}
+                Ask::Policy(restart) => {
+                    self.restart = restart;
+                    order.answer(Ok(Answer::Done));
+                    // It is not to be started again any more.
+                    if restart == Restart::No {
+                        return false;
+                    }
+                }
                 Ask::Exec(_) => order.answer(Err(Failure {
                     message: format!(
                         "Container {} is restarting, wait until the container is running",
@@ -121,8 +139,9 @@ impl World<'_> {
     /// Its process has ended: decides whether it is started again, writes it down and tells everybody.
     pub(crate) async fn ended(&mut self, exit: &Exit) {
         let ran = self.started.take().map_or(Duration::ZERO, |started| started.elapsed());
+        self.board.died(exit, ran);
         self.again =
-            if self.board.stopped() { None } else { self.backoff.next(self.plan.restart, exit.code, ran) };
+            if self.board.stopped() { None } else { self.backoff.next(self.restart, exit.code, ran) };
         if self.again.is_some() {
             self.board.restarting(exit);
             self.hub.notify(&Notice::Restarting).await;

@@ -106,6 +106,11 @@ pub(crate) fn plan(directory: &Path, arguments: &[&str]) -> Plan {
         primary_stdin: true,
         stdin_once: true,
         restart: sandbox_shim::plan::Restart::No,
+        log: sandbox_shim::log::LogPlan {
+            driver: "none".to_owned(),
+            ..sandbox_shim::log::LogPlan::default()
+        },
+        events: None,
         health: None,
         timeout_s: None,
         reaper: Vec::new(),

@@ -17,8 +17,9 @@ use crate::format;
 use crate::progress::Stream;
 
 pub(in crate::commands) fn run(global: &Global, flags: &CreateFlags) -> Result<u8, Failure> {
-    let request = flags.request(true)?;
-    let mut engine = crate::commands::engine(global).map_err(Failure::run)?;
+    let settings = global.settings().map_err(Failure::run)?;
+    let request = flags.request(true, &settings)?;
+    let mut engine = crate::commands::engine_of(&settings).map_err(Failure::run)?;
     warn(flags);
     let id_file = IdFile::claim(flags.cidfile.as_deref())?;
     let image = image(global, &engine, flags, &request.image)?;

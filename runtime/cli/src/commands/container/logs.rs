@@ -6,7 +6,6 @@ use std::ops::ControlFlow;
 
 use sandbox_engine::logs::{self, Options, Record, Stream};
 use sandbox_shim::calendar::Civil;
-use sandbox_shim::log::DEFAULT_DRIVER;
 
 use crate::commands::{moment, show};
 use crate::failure::Failure;
@@ -28,7 +27,7 @@ pub(in crate::commands) fn run(global: &Global, flags: &LogsFlags) -> Result<u8,
     let engine = crate::commands::engine(global)?;
     let container = engine.find(&flags.container)?;
     let mut output = Output::new(flags, io::stdout(), io::stderr());
-    engine.logs(&container, DEFAULT_DRIVER, &options, &mut output)?;
+    engine.logs(&container, &options, &mut output)?;
     output.finish()
 }
 

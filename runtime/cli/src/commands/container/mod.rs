@@ -1,14 +1,27 @@
 //! The commands about containers.
 
 pub(super) mod attach;
+pub(super) mod commit;
+pub(super) mod cp;
 pub(super) mod create;
+pub(super) mod diff;
 pub(super) mod exec;
+pub(super) mod export;
+pub(super) mod inspect;
 pub(super) mod kill;
+pub(super) mod list;
+pub(super) mod logs;
+pub(super) mod pause;
+pub(super) mod port;
+pub(super) mod prune;
 pub(super) mod remove;
 pub(super) mod rename;
 pub(super) mod run;
 pub(super) mod start;
+pub(super) mod stats;
 pub(super) mod stop;
+pub(super) mod top;
+pub(super) mod update;
 pub(super) mod wait;
 
 use sandbox_engine::state::containers::Container;
@@ -36,4 +49,3 @@ fn each(
     }
     Failure::all(failures)
 }
-pub(super) mod logs;

@@ -19,7 +19,8 @@ pub(super) const NO_TERMINAL: &str =
 pub(in crate::commands) fn run(global: &Global, flags: &RunFlags, started_ns: u64) -> Result<u8, Failure> {
     let mut timings = Timings::new(started_ns);
     let create = &flags.create;
-    let request = create.request(!flags.detach)?;
+    let settings = global.settings().map_err(Failure::run)?;
+    let request = create.request(!flags.detach, &settings)?;
     let streams = create.attached();
     if !flags.detach && create.tty && streams.stdin && !terminal::is_stdin_terminal() {
         // As Docker: an error of the command itself, before the engine is asked.
@@ -33,7 +34,7 @@ pub(in crate::commands) fn run(global: &Global, flags: &RunFlags, started_ns: u6
             "--boot-log: nobody would see the guest's console with -d; leave one of them out",
         ));
     }
-    let mut engine = crate::commands::engine(global).map_err(Failure::run)?;
+    let mut engine = crate::commands::engine_of(&settings).map_err(Failure::run)?;
     create::warn(create);
     let id_file = create::IdFile::claim(create.cidfile.as_deref())?;
     let image = create::image(global, &engine, create, &request.image)?;

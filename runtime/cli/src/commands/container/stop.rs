@@ -26,6 +26,10 @@ fn again(engine: &Engine, container: &Container, name: &str, how: Stop) -> Resul
     match engine.take(container)? {
         // Somebody else was faster.
         None => Ok(()),
-        Some(made) => launch(engine, made, Manner::default())?.map_err(|(message, _)| failed(message)),
+        Some(made) => {
+            launch(engine, made, Manner::default())?.map_err(|(message, _)| failed(message))?;
+            engine.restarted(container);
+            Ok(())
+        }
     }
 }

@@ -23,7 +23,8 @@ pub(in crate::commands) fn run(global: &Global, flags: &PruneFlags) -> Result<u8
     Ok(0)
 }
 
-fn confirmed(warning: &str) -> Result<bool, Failure> {
+/// Asks whether to go on.
+pub(in crate::commands) fn confirmed(warning: &str) -> Result<bool, Failure> {
     let failed = |error| Failure::plain(format!("ask for confirmation: {error}"));
     format::print(&format!("{warning}\nAre you sure you want to continue? [y/N] "))?;
     std::io::stdout().flush().map_err(failed)?;
@@ -33,6 +34,13 @@ fn confirmed(warning: &str) -> Result<bool, Failure> {
 }
 
 fn report(pruned: &Pruned) -> String {
+    let mut text = deleted(pruned);
+    text.extend(["Total reclaimed space: ", &size::decimal(pruned.reclaimed, 4), "\n"]);
+    text
+}
+
+/// What was removed, and an empty line behind it.
+pub(in crate::commands) fn deleted(pruned: &Pruned) -> String {
     let mut text = String::new();
     if !pruned.removed.is_empty() {
         text.push_str("Deleted Images:\n");
@@ -45,7 +53,6 @@ fn report(pruned: &Pruned) -> String {
         }
         text.push('\n');
     }
-    text.extend(["Total reclaimed space: ", &size::decimal(pruned.reclaimed, 4), "\n"]);
     text
 }
 

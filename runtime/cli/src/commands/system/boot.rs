@@ -21,7 +21,7 @@ pub(in crate::commands) fn run(global: &Global) -> Result<u8, Failure> {
         match started {
             Ok(Ok(())) => format::print_line(&container.name)?,
             Ok(Err((message, _))) => {
-                failures.push(Failure::engine(format!("start {}: {message}", container.name)))
+                failures.push(Failure::engine(format!("start {}: {message}", container.name)));
             }
             Err(error) => failures.push(Failure::engine(format!("start {}: {error}", container.name))),
         }

@@ -13,7 +13,7 @@ const FOUND: u8 = 1;
 
 pub(in crate::commands) fn run(global: &Global, flags: &CheckFlags) -> Result<u8, Failure> {
     let _interrupt = Interrupt::watch()?;
-    let findings = crate::commands::quiet_engine(global)?.check(flags.images, flags.repair)?;
+    let findings = crate::commands::quiet_engine(&global.settings()?)?.check(flags.images, flags.repair)?;
     findings.iter().try_for_each(|finding| format::print_line(&line(finding)))?;
     // What was put right is as it should be now.
     Ok(if findings.iter().all(|finding| finding.repaired) { 0 } else { FOUND })

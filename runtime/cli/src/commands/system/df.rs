@@ -164,16 +164,16 @@ fn image_row(image: &ImageUsage, now_s: i64) -> Row {
 }
 
 fn container_row(usage: &ContainerUsage, now_s: i64) -> Row {
-    let container = &usage.container;
+    let container = &usage.view.container;
     Row::new([
-        ("Command", container::command(&usage.command)),
+        ("Command", container::command(&usage.command, false)),
         ("ID", container.id.chars().take(12).collect()),
         ("Image", container.image_name.clone()),
         ("LocalVolumes", usage.volumes.to_string()),
         ("Names", container.name.clone()),
-        ("RunningFor", container::running_for(container, now_s)),
+        ("RunningFor", container::running_for(&usage.view, now_s)),
         ("Size", size::decimal(usage.size, 3)),
-        ("Status", container::status(container, now_s)),
+        ("Status", container::status(&usage.view, now_s)),
     ])
 }
 
@@ -202,7 +202,7 @@ mod tests {
             containers,
         };
         let container = |state, size| ContainerUsage {
-            container: container::tests::example(state),
+            view: container::tests::example(state),
             command: vec!["sh".to_owned(), "-c".to_owned(), "sleep 1000".to_owned()],
             size,
             volumes: 1,

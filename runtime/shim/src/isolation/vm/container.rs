@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use sandbox_container::Processes;
+use sandbox_container::archive::Archive;
 use sandbox_protocol::{self as protocol, FdStream, request};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -39,7 +40,7 @@ pub struct VmContainer {
     pub(super) memory_mib: u64,
     pub(super) monitor: Rc<Monitor>,
     pub(super) agent: Rc<Agent>,
-    streams: StreamListener,
+    pub(super) streams: StreamListener,
     pub(super) patience: Patience,
     /// While it is paused, or about to be.
     pub(super) paused: RefCell<Option<Paused>>,
@@ -232,20 +233,33 @@ impl Running for VmContainer {
         Ok(Figures { container, host: self.cgroup.as_deref().and_then(cgroup::stats) })
     }
 
+    async fn archive(&self, name: String, request: Archive) -> Result<Process, Failure> {
+        self.copy(name, request).await
+    }
+
+    async fn sync(&self) -> Result<(), Failure> {
+        // It was done before a pause, and since then nobody wrote.
+        match self.paused.borrow().as_ref().map(|paused| paused.written) {
+            None => {}
+            Some(true) => return Ok(()),
+            Some(false) => {
+                return Err(Failure::engine(format!(
+                    "Container {} was paused before its guest had written back its files: unpause it first",
+                    self.id
+                )));
+            }
+        }
+        let sync = self.unless_dead(self.agent.request(request::Body::Sync(protocol::Sync {})));
+        match timeout(SYNC, sync).await {
+            Ok(result) => result.map(drop),
+            Err(_) => Err(Failure::engine(format!("the guest did not write back its files within {SYNC:?}"))),
+        }
+    }
+
     async fn stop(self, durable: bool) -> Result<(), Failure> {
         // One that cannot be woken is stopped as it is.
         let _ = self.wake().await;
-        let synced = if durable {
-            let sync = self.agent.request(request::Body::Sync(protocol::Sync {}));
-            match timeout(SYNC, self.unless_dead(sync)).await {
-                Ok(result) => result.map(drop),
-                Err(_) => {
-                    Err(Failure::engine(format!("the guest did not write back its files within {SYNC:?}")))
-                }
-            }
-        } else {
-            Ok(())
-        };
+        let synced = if durable { self.sync().await } else { Ok(()) };
         self.monitor.stop().await;
         if let Some(cgroup) = &self.cgroup {
             cgroup::reclaim(cgroup)?;

@@ -46,6 +46,9 @@ impl Below {
     /// Plays a pause to the point where the monitor is to answer.
     async fn last_words(&mut self) {
         let (id, body) = self.request().await;
+        assert!(matches!(body, request::Body::Sync(_)));
+        self.done(id).await;
+        let (id, body) = self.request().await;
         assert!(matches!(body, request::Body::Stats(_)));
         let stats = protocol::Stats { cpu_usage_us: Some(7), ..protocol::Stats::default() };
         self.answer(id, message::Body::Stats(Box::new(stats))).await;

@@ -1,6 +1,7 @@
 //! The container in a microVM of its own: the monitor runs the machine, the agent in it runs the container.
 
 mod agent;
+mod archive;
 mod container;
 mod figures;
 mod limits;

@@ -13,10 +13,12 @@ use tokio::time::timeout;
 use super::agent::Pending;
 use super::container::VmContainer;
 use super::figures;
-use crate::isolation::Failure;
+use crate::isolation::{Failure, Running};
 
 /// How long the guest may take to say what is kept for the time of the pause. A pause without it is better than none.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long it may write back its files before it is paused without.
+const WRITE_BACK: Duration = Duration::from_secs(10);
 /// How long the monitor may take to stop or start all processors.
 const CHANGE: Duration = Duration::from_secs(10);
 /// Requests that wait for the end of a pause.
@@ -27,6 +29,8 @@ const MAX_DEFERRED: usize = 256;
 pub(super) struct Paused {
     usage: Option<Usage>,
     processes: Option<Processes>,
+    /// Its files were written back.
+    pub(super) written: bool,
     deferred: Vec<request::Body>,
 }
 
@@ -105,13 +109,15 @@ impl VmContainer {
         if self.paused.borrow().is_some() {
             return already();
         }
+        // Who looks at its files on the host meanwhile sees all of them.
+        let written = timeout(WRITE_BACK, self.sync()).await.is_ok_and(|synced| synced.is_ok());
         let last_words = async { (self.usage().await.ok(), self.listed().await.ok()) };
         let (usage, processes) = timeout(LAST_WORDS, last_words).await.unwrap_or_default();
         if self.paused.borrow().is_some() {
             return already();
         }
         // From here on nobody waits for the guest.
-        *self.paused.borrow_mut() = Some(Paused { usage, processes, deferred: Vec::new() });
+        *self.paused.borrow_mut() = Some(Paused { usage, processes, written, deferred: Vec::new() });
         self.patience.hold();
         let stopped = async {
             self.monitor.command(&Command::Pause).await;

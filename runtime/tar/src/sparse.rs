@@ -9,21 +9,21 @@ const PIECES: usize = 262_144;
 
 /// Data of `length` bytes at `offset`; what no piece covers reads as zeros.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Piece {
-    pub(crate) offset: u64,
-    pub(crate) length: u64,
+pub struct Piece {
+    pub offset: u64,
+    pub length: u64,
 }
 
 /// Pieces in order, without overlap, whose lengths make up the entry's data.
 #[derive(Debug, Default)]
-pub(crate) struct Map {
+pub(super) struct Map {
     pieces: Vec<Piece>,
     end: u64,
     data: u64,
 }
 
 impl Map {
-    pub(crate) fn push(&mut self, offset: u64, length: u64) -> Result<(), Malformed> {
+    pub(super) fn push(&mut self, offset: u64, length: u64) -> Result<(), Malformed> {
         let malformed = Malformed("a sparse map is malformed");
         if offset < self.end || self.pieces.len() >= PIECES {
             return Err(malformed);
@@ -35,7 +35,7 @@ impl Map {
     }
 
     /// The pieces, if they fit a file of `real_size` bytes stored as `stored` bytes.
-    pub(crate) fn finish(self, real_size: u64, stored: u64) -> Result<Vec<Piece>, Malformed> {
+    pub(super) fn finish(self, real_size: u64, stored: u64) -> Result<Vec<Piece>, Malformed> {
         if self.end > real_size || self.data != stored {
             return Err(Malformed("a sparse map does not fit its file"));
         }
@@ -43,7 +43,7 @@ impl Map {
     }
 
     /// Alternating offsets and lengths.
-    pub(crate) fn from_numbers(numbers: &[u64]) -> Result<Self, Malformed> {
+    pub(super) fn from_numbers(numbers: &[u64]) -> Result<Self, Malformed> {
         let mut map = Self::default();
         let (pairs, rest) = numbers.as_chunks::<2>();
         if !rest.is_empty() {
@@ -56,7 +56,7 @@ impl Map {
     }
 
     /// The four pieces of an old GNU header or the 21 of its continuation; returns whether another one follows.
-    pub(crate) fn add_gnu(&mut self, block: &Block, continuation: bool) -> Result<bool, Malformed> {
+    pub(super) fn add_gnu(&mut self, block: &Block, continuation: bool) -> Result<bool, Malformed> {
         let (start, count, flag) = if continuation { (0, 21, 504) } else { (386, 4, 482) };
         for index in 0..count {
             let at = start + index * 24;
@@ -77,15 +77,15 @@ impl Map {
 /// Reads the map of format 1.0, which stands in front of the data: decimal numbers, one per line, the first one the
 /// count of pieces, padded to a whole block.
 #[derive(Debug, Default)]
-pub(crate) struct TextMap {
+pub(super) struct TextMap {
     numbers: Vec<u64>,
     current: Option<u64>,
-    pub(crate) blocks: u64,
+    pub blocks: u64,
 }
 
 impl TextMap {
     /// Takes the next block; returns the numbers after the count when the map is complete.
-    pub(crate) fn add(&mut self, block: &[u8; BLOCK]) -> Result<Option<Vec<u64>>, Malformed> {
+    pub(super) fn add(&mut self, block: &[u8; BLOCK]) -> Result<Option<Vec<u64>>, Malformed> {
         let malformed = Malformed("a sparse map is malformed");
         self.blocks += 1;
         for byte in block {

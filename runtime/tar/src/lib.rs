@@ -1,19 +1,25 @@
-//! A streaming tar reader for hostile input.
+//! Tar streams: a reader for hostile input, and a writer.
 //!
-//! It differs from the `tar` crate's in that every length is bounded before anything is allocated for it: a long name
+//! The reader differs from the `tar` crate's in that every length is bounded before anything is allocated for it: a long name
 //! or an extended header of gigabytes is an error here, not memory. Headers count against a limit, so an archive of
 //! nothing but headers ends too.
 
+mod data;
 mod header;
+pub mod metadata;
 mod pax;
 mod sparse;
+mod writer;
 
 use std::io::{self, BufRead};
 
+pub use self::data::{DataError, write_data};
+
 use self::header::{BLOCK, Block, Header};
 use self::pax::Records;
-pub(crate) use self::sparse::Piece;
+pub use self::sparse::Piece;
 use self::sparse::{Map, TextMap};
+pub use self::writer::TarWriter;
 
 /// The kernel's limit on a path (`PATH_MAX`), its terminator not included.
 const PATH: usize = 4095;
@@ -22,13 +28,16 @@ const EXTENDED: u64 = 1 << 20;
 
 /// What is wrong with the archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Malformed(pub(crate) &'static str);
+struct Malformed(&'static str);
 
 /// Why there is no next entry.
-#[derive(Debug)]
-pub(crate) enum TarError {
+#[derive(Debug, thiserror::Error)]
+pub enum TarError {
+    #[error("it is not a valid tar archive: {0}")]
     Malformed(&'static str),
+    #[error("it has more entries than are allowed")]
     TooManyHeaders,
+    #[error("read it: {0}")]
     Read(io::Error),
 }
 
@@ -48,11 +57,11 @@ impl From<io::Error> for TarError {
 }
 
 /// Names and values of extended attributes.
-pub(crate) type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
+pub type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// The kinds of entry that a file system has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     File,
     HardLink,
     Symlink,
@@ -63,27 +72,27 @@ pub(crate) enum Kind {
 }
 
 /// One entry; its data is next in the reader.
-#[derive(Debug)]
-pub(crate) struct Entry {
-    pub(crate) path: Vec<u8>,
-    pub(crate) kind: Kind,
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub path: Vec<u8>,
+    pub kind: Kind,
     /// Target of a link.
-    pub(crate) link: Vec<u8>,
-    pub(crate) mode: u32,
-    pub(crate) uid: u64,
-    pub(crate) gid: u64,
-    pub(crate) mtime: (i64, u32),
-    pub(crate) device: (u32, u32),
-    pub(crate) xattrs: Xattrs,
+    pub link: Vec<u8>,
+    pub mode: u32,
+    pub uid: u64,
+    pub gid: u64,
+    pub mtime: (i64, u32),
+    pub device: (u32, u32),
+    pub xattrs: Xattrs,
     /// Bytes of the file.
-    pub(crate) size: u64,
+    pub size: u64,
     /// Where the data goes; `None` if it is the whole file.
-    pub(crate) sparse: Option<Vec<Piece>>,
+    pub sparse: Option<Vec<Piece>>,
 }
 
 /// Reads entries from `inner`.
 #[derive(Debug)]
-pub(crate) struct TarReader<R> {
+pub struct TarReader<R> {
     inner: R,
     /// Data of the current entry that was not read yet, and the padding behind it.
     data: u64,
@@ -94,12 +103,12 @@ pub(crate) struct TarReader<R> {
 
 impl<R: BufRead> TarReader<R> {
     /// At most `limit` headers are accepted.
-    pub(crate) fn new(inner: R, limit: u64) -> Self {
+    pub fn new(inner: R, limit: u64) -> Self {
         Self { inner, data: 0, padding: 0, headers: 0, limit }
     }
 
     /// The next entry, or `None` at the end of the archive. Unread data of the last one is skipped.
-    pub(crate) fn next_entry(&mut self) -> Result<Option<Entry>, TarError> {
+    pub fn next_entry(&mut self) -> Result<Option<Entry>, TarError> {
         let (mut records, mut long_path, mut long_link) = (Records::default(), None, None);
         loop {
             self.skip(self.data.saturating_add(self.padding))?;
@@ -118,7 +127,7 @@ impl<R: BufRead> TarReader<R> {
     }
 
     /// The data of the current entry that was not read yet. Empty means it is over.
-    pub(crate) fn data(&mut self) -> Result<&[u8], TarError> {
+    pub fn data(&mut self) -> Result<&[u8], TarError> {
         if self.data == 0 {
             return Ok(&[]);
         }
@@ -131,13 +140,13 @@ impl<R: BufRead> TarReader<R> {
     }
 
     /// Marks `count` bytes of [`TarReader::data`] as read.
-    pub(crate) fn consume(&mut self, count: usize) {
+    pub fn consume(&mut self, count: usize) {
         self.inner.consume(count);
         self.data = self.data.saturating_sub(count as u64);
     }
 
     /// What follows the archive's end.
-    pub(crate) fn into_inner(self) -> R {
+    pub fn into_inner(self) -> R {
         self.inner
     }
 
