@@ -9,8 +9,8 @@ use crate::parse::mount::Source;
 use crate::parse::namespace::{Ipc, Pid};
 use crate::recipe::Recipe;
 use crate::request::Request;
-use crate::spec::Resolved;
 use crate::state::containers::Container;
+use crate::volumes::Inherited;
 
 impl Engine {
     /// The containers whose namespaces a request joins, by their names as they are now. Whether they run is looked
@@ -58,10 +58,11 @@ impl Engine {
 
     /// The mounts of `--volumes-from`: volumes and binds, not what lives in memory. Where two have the same place the
     /// later one counts.
-    pub(crate) fn inherited(&self, request: &Request) -> Result<Vec<Resolved>> {
-        let mut inherited: Vec<Resolved> = Vec::new();
+    pub(crate) fn inherited(&self, request: &Request) -> Result<Vec<Inherited>> {
+        let mut inherited: Vec<Inherited> = Vec::new();
         for from in &request.volumes_from {
-            for mut resolved in self.recipe_of(&self.find(&from.container)?)?.mounts {
+            let lender = self.find(&from.container)?;
+            for mut resolved in self.recipe_of(&lender)?.mounts {
                 match &mut resolved.mount.source {
                     Source::Tmpfs { .. } => continue,
                     Source::Bind { .. } => {}
@@ -72,8 +73,8 @@ impl Engine {
                     }
                 }
                 resolved.mount.read_only |= from.read_only;
-                inherited.retain(|other| other.mount.target != resolved.mount.target);
-                inherited.push(resolved);
+                inherited.retain(|other| other.resolved.mount.target != resolved.mount.target);
+                inherited.push(Inherited { lender: lender.id.clone(), resolved });
             }
         }
         Ok(inherited)

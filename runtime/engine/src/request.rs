@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::health::Wish;
 use crate::isolation::Isolation;
-use crate::parse::block_io::Throttle;
+use crate::parse::block_io::{Throttle, Weight};
 use crate::parse::device::Device;
 use crate::parse::mount::Mount;
 use crate::parse::namespace::Namespaces;
@@ -128,6 +128,7 @@ pub struct Limits {
 pub struct BlockIo {
     /// Relative weight, 10 to 1000.
     pub weight: Option<u16>,
+    pub weights: Vec<Weight>,
     pub read_bps: Vec<Throttle>,
     pub write_bps: Vec<Throttle>,
     pub read_iops: Vec<Throttle>,

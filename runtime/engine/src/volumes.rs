@@ -13,6 +13,7 @@ use crate::paths::{Paths, private_dir};
 use crate::remove;
 use crate::request::Request;
 use crate::spec::Resolved;
+use crate::state::containers::{self, State};
 use crate::state::volumes;
 
 /// An image with more volumes than this is refused.
@@ -23,13 +24,22 @@ const MAX_IMAGE_VOLUMES: usize = 256;
 pub(crate) struct Use {
     name: String,
     anonymous: bool,
+    /// The container that it is taken from (`--volumes-from`).
+    lender: Option<String>,
+}
+
+/// A mount of another container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Inherited {
+    pub(crate) lender: String,
+    pub(crate) resolved: Resolved,
 }
 
 /// The mounts of a request, those of other containers (`inherited`) and of its image's `VOLUME`s with their host paths. Makes nothing yet, but
 /// refuses what cannot be: a source that is not there, two mounts on one place.
 pub(crate) fn resolve(
     request: &Request,
-    inherited: Vec<Resolved>,
+    inherited: Vec<Inherited>,
     image: &[String],
     paths: &Paths,
 ) -> Result<(Vec<Resolved>, Vec<Use>)> {
@@ -41,12 +51,12 @@ pub(crate) fn resolve(
         }
         resolved.push(one(mount, paths, &mut uses)?);
     }
-    for other in inherited {
+    for Inherited { lender, resolved: other } in inherited {
         if resolved.iter().any(|own| own.mount.target == other.mount.target) {
             continue;
         }
         if let Source::Volume { name: Some(name) } = &other.mount.source {
-            uses.push(Use { name: name.clone(), anonymous: false });
+            uses.push(Use { name: name.clone(), anonymous: false, lender: Some(lender) });
         }
         resolved.push(other);
     }
@@ -77,7 +87,11 @@ fn one(mount: &Mount, paths: &Paths, uses: &mut Vec<Use>) -> Result<Resolved> {
             Some(PathBuf::from(path))
         }
         Source::Volume { name } => {
-            let volume = Use { name: name.clone().map_or_else(id::generate, Ok)?, anonymous: name.is_none() };
+            let volume = Use {
+                name: name.clone().map_or_else(id::generate, Ok)?,
+                anonymous: name.is_none(),
+                lender: None,
+            };
             let path = paths.volume(&volume.name).join("_data");
             uses.push(volume);
             Some(path)
@@ -102,6 +116,13 @@ fn check_source(path: &str) -> Result<()> {
 /// Writes the volumes and their use down; part of the transaction that inserts the container.
 pub(crate) fn record(connection: &Connection, container: &str, uses: &[Use], now_ns: i64) -> Result<()> {
     for volume in uses {
+        if let Some(lender) = &volume.lender {
+            // One that is being removed takes its volumes along, unless somebody else was there before.
+            match containers::get(connection, lender)?.map(|lender| lender.state) {
+                None | Some(State::Removing) => return Err(Error::NoSuchContainer(lender.clone())),
+                Some(State::Created | State::Running | State::Exited) => {}
+            }
+        }
         volumes::ensure(connection, &volume.name, volume.anonymous, now_ns)?;
         volumes::attach(connection, &volume.name, container)?;
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use sandbox_engine::parse::block_io::Throttle;
+use sandbox_engine::parse::block_io::{Throttle, Weight};
 use sandbox_engine::parse::namespace::{self, Namespaces};
 use sandbox_engine::parse::volumes_from::VolumesFrom;
 use sandbox_engine::parse::{
@@ -54,6 +54,9 @@ pub(crate) struct CreateFlags {
     /// Block IO (relative weight), between 10 and 1000, or 0 to disable (default 0)
     #[arg(long, value_name = "uint16", value_parser = value::weight)]
     pub(crate) blkio_weight: Option<u16>,
+    /// Block IO weight (relative device weight) (default [])
+    #[arg(long, value_name = "list", value_parser = value::device_weight)]
+    pub(crate) blkio_weight_device: Vec<Weight>,
     /// Show the guest kernel's console on STDERR (--isolation=vm)
     #[arg(long, alias = "serial", num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = value::boolean, hide_default_value = true, hide_possible_values = true)]
     pub(crate) boot_log: bool,
@@ -379,6 +382,7 @@ impl CreateFlags {
             pids: self.pids_limit,
             block_io: BlockIo {
                 weight: self.blkio_weight,
+                weights: self.blkio_weight_device.clone(),
                 read_bps: self.device_read_bps.clone(),
                 write_bps: self.device_write_bps.clone(),
                 read_iops: self.device_read_iops.clone(),

@@ -363,6 +363,7 @@ fn namespaces_limits_and_devices_from_flags() {
         "--cpu-period=50000",
         "--cpu-quota=25000",
         "--blkio-weight=300",
+        "--blkio-weight-device=/dev/sda:500",
         "--device-read-bps=/dev/sda:1mb",
         "--device-write-iops=/dev/sda:100",
         "--device=/dev/fuse:rw",
@@ -382,6 +383,7 @@ fn namespaces_limits_and_devices_from_flags() {
     assert_eq!(request.isolation, sandbox_engine::Isolation::Vm);
     assert_eq!((request.limits.cpu_period, request.limits.cpu_quota), (Some(50_000), Some(25_000)));
     assert_eq!(request.limits.block_io.weight, Some(300));
+    assert_eq!(request.limits.block_io.weights[0].weight, 500);
     assert_eq!(request.limits.block_io.read_bps[0].rate, 1 << 20);
     assert_eq!(request.limits.block_io.write_iops[0].rate, 100);
     assert_eq!(request.device_rules, ["c 189:* rwm"]);
@@ -447,4 +449,17 @@ fn flags_are_listed_by_name() {
         assert_eq!(names, sorted, "{verb}");
         assert!(names.len() > 60 && !names.contains(&"link"), "{names:?}");
     }
+}
+
+#[test]
+fn bare_keys_in_files() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "# comment\nA=1\nHOME\nNOT_SET_ANYWHERE\n").unwrap();
+    let path = file.path().to_str().unwrap();
+    let request =
+        run_flags(&["--env-file", path, "--label-file", path, "alpine"]).request(true, &defaults()).unwrap();
+    let home = std::env::var("HOME").map(|home| format!("HOME={home}"));
+    assert_eq!(request.process.env, std::iter::once("A=1".to_owned()).chain(home).collect::<Vec<_>>());
+    let labels: Vec<_> = request.labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    assert_eq!(labels, [("A", "1"), ("HOME", ""), ("NOT_SET_ANYWHERE", "")]);
 }

@@ -3,7 +3,7 @@
 use crate::relay::detach::DetachKeys;
 use clap::{Arg, ArgAction};
 use sandbox_engine::Isolation;
-use sandbox_engine::parse::block_io::{self, Throttle};
+use sandbox_engine::parse::block_io::{self, Throttle, Weight};
 use sandbox_engine::parse::{environment, limit, mount, signal, size, ulimit};
 
 /// Go's `strconv.ParseBool`.
@@ -69,6 +69,10 @@ pub(crate) fn byte_rate(text: &str) -> Result<Throttle, String> {
 
 pub(crate) fn operation_rate(text: &str) -> Result<Throttle, String> {
     block_io::operations(text)
+}
+
+pub(crate) fn device_weight(text: &str) -> Result<Weight, String> {
+    block_io::weight(text)
 }
 
 /// Go's `strconv.ParseUint` for a `uint16`.

@@ -80,12 +80,16 @@ fn volumes_of_others() {
         engine.inherited(&Request { volumes_from, ..Request::default() })
     };
     let got = of(&["web"]).unwrap();
-    let targets: Vec<_> = got.iter().map(|r| (r.mount.target.as_str(), r.mount.read_only)).collect();
+    let targets: Vec<_> = got
+        .iter()
+        .map(|inherited| &inherited.resolved.mount)
+        .map(|mount| (mount.target.as_str(), mount.read_only))
+        .collect();
     assert_eq!(targets, [("/bind", true), ("/named", false), ("/anonymous", false)]);
-    let Source::Volume { name: Some(name) } = &got[2].mount.source else { panic!("{:?}", got[2]) };
+    let Source::Volume { name: Some(name) } = &got[2].resolved.mount.source else { panic!("{:?}", got[2]) };
     assert!(crate::id::is_full(name), "it has its name now");
-    assert_eq!(got[2].host_path.as_deref(), Some(engine.paths.volume(name).join("_data").as_path()));
-    assert!(of(&["web:ro"]).unwrap().iter().all(|resolved| resolved.mount.read_only));
+    assert_eq!(got[2].resolved.host_path.as_deref(), Some(engine.paths.volume(name).join("_data").as_path()));
+    assert!(of(&["web:ro"]).unwrap().iter().all(|inherited| inherited.resolved.mount.read_only));
     assert_eq!(of(&["web", "guest"]).unwrap().len(), 3, "the later one counts");
     assert_eq!(of(&["nobody"]).unwrap_err().to_string(), "No such container: nobody");
 
@@ -97,4 +101,8 @@ fn volumes_of_others() {
     assert_eq!(targets, ["/named", "/bind", "/anonymous", "/more"]);
     assert_eq!(all[0].host_path.as_deref(), Some(Path::new("/x")), "one's own goes before another's");
     assert_eq!(uses.len(), 2);
+    crate::volumes::record(&engine.connection, &"b".repeat(64), &uses, 1).unwrap();
+    containers::removing(&engine.connection, &"a".repeat(64)).unwrap();
+    let late = crate::volumes::record(&engine.connection, &"b".repeat(64), &uses, 1);
+    assert!(matches!(late, Err(Error::NoSuchContainer(_))), "it takes its volumes along: {late:?}");
 }

@@ -1,4 +1,4 @@
-//! `--device-read-bps` and its three like: `DEVICE:RATE`.
+//! `--device-read-bps` and its three like: `DEVICE:RATE`; `--blkio-weight-device`: `DEVICE:WEIGHT`.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +10,14 @@ pub struct Throttle {
     pub device: String,
     /// Bytes or operations a second; 0: no limit.
     pub rate: u64,
+}
+
+/// The share of one device of the host that a container gets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Weight {
+    pub device: String,
+    /// 10 to 1000; 0: not set.
+    pub weight: u16,
 }
 
 /// Bytes a second.
@@ -34,6 +42,15 @@ pub fn operations(text: &str) -> Result<Throttle, String> {
             )
         })
     })
+}
+
+/// `--blkio-weight-device`
+pub fn weight(text: &str) -> Result<Weight, String> {
+    let allowed = |weight: &u64| *weight == 0 || (10..=1000).contains(weight);
+    let parsed = throttle(text, |weight| weight.parse().ok().filter(allowed));
+    let parsed =
+        parsed.map_err(|wrong| wrong.unwrap_or_else(|| format!("invalid weight for device: {text}")))?;
+    Ok(Weight { device: parsed.device, weight: u16::try_from(parsed.rate).unwrap_or_default() })
 }
 
 /// None for a wrong rate, else what else is wrong.
@@ -65,6 +82,16 @@ mod tests {
     )]
     fn rates(#[case] text: &str, #[case] want: Result<u64, &str>) {
         assert_eq!(bytes(text).map(|throttle| throttle.rate), want.map_err(str::to_owned));
+    }
+
+    #[rstest]
+    #[case("/dev/sda:300", Ok(300))]
+    #[case("/dev/sda:0", Ok(0))]
+    #[case("/dev/sda:9", Err("invalid weight for device: /dev/sda:9"))]
+    #[case("/dev/sda:1001", Err("invalid weight for device: /dev/sda:1001"))]
+    #[case("/dev/sda", Err("bad format: /dev/sda"))]
+    fn weights(#[case] text: &str, #[case] want: Result<u16, &str>) {
+        assert_eq!(weight(text).map(|weight| weight.weight), want.map_err(str::to_owned));
     }
 
     #[test]

@@ -2,10 +2,13 @@
 
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
-use oci_spec::runtime::{LinuxBlockIo, LinuxThrottleDevice, LinuxThrottleDeviceBuilder};
+use oci_spec::runtime::{
+    LinuxBlockIo, LinuxThrottleDevice, LinuxThrottleDeviceBuilder, LinuxWeightDevice,
+    LinuxWeightDeviceBuilder,
+};
 
 use crate::error::{Error, Result};
-use crate::parse::block_io::Throttle;
+use crate::parse::block_io::{Throttle, Weight};
 use crate::parse::environment::describe;
 use crate::request::BlockIo;
 
@@ -25,10 +28,12 @@ pub(crate) fn build(limits: &BlockIo) -> Result<Option<LinuxBlockIo>> {
         return Ok(None);
     }
     let devices = |throttles: &[Throttle]| -> Result<Option<Vec<LinuxThrottleDevice>>> {
-        throttles.iter().map(device).collect::<Result<Vec<_>>>().map(Some)
+        throttles.iter().map(throttle).collect::<Result<Vec<_>>>().map(Some)
     };
     let mut built = LinuxBlockIo::default();
     built.set_weight(limits.weight.filter(|weight| *weight != 0));
+    let weights: Vec<_> = limits.weights.iter().map(weight).collect::<Result<_>>()?;
+    built.set_weight_device(Some(weights).filter(|weights| !weights.is_empty()));
     built.set_throttle_read_bps_device(devices(&limits.read_bps)?);
     built.set_throttle_write_bps_device(devices(&limits.write_bps)?);
     built.set_throttle_read_iops_device(devices(&limits.read_iops)?);
@@ -36,19 +41,25 @@ pub(crate) fn build(limits: &BlockIo) -> Result<Option<LinuxBlockIo>> {
     Ok(Some(built))
 }
 
-fn device(throttle: &Throttle) -> Result<LinuxThrottleDevice> {
-    let path = &throttle.device;
+fn throttle(throttle: &Throttle) -> Result<LinuxThrottleDevice> {
+    let (major, minor) = number(&throttle.device)?;
+    let built = LinuxThrottleDeviceBuilder::default().major(major).minor(minor).rate(throttle.rate).build();
+    built.map_err(|e| Error::invalid(format!("limit the rate of {}: {e}", throttle.device)))
+}
+
+fn weight(weight: &Weight) -> Result<LinuxWeightDevice> {
+    let (major, minor) = number(&weight.device)?;
+    let built = LinuxWeightDeviceBuilder::default().major(major).minor(minor).weight(weight.weight).build();
+    built.map_err(|e| Error::invalid(format!("set the weight of {}: {e}", weight.device)))
+}
+
+fn number(path: &str) -> Result<(i64, i64)> {
     let metadata =
         std::fs::metadata(path).map_err(|e| Error::invalid(format!("stat {path}: {}", describe(&e))))?;
     if !metadata.file_type().is_block_device() {
-        return Err(Error::invalid(format!("{path} is not a block device; only those can be throttled")));
+        return Err(Error::invalid(format!("{path} is not a block device; only those have limits")));
     }
-    LinuxThrottleDeviceBuilder::default()
-        .major(i64::from(libc::major(metadata.rdev())))
-        .minor(i64::from(libc::minor(metadata.rdev())))
-        .rate(throttle.rate)
-        .build()
-        .map_err(|e| Error::invalid(format!("limit the rate of {path}: {e}")))
+    Ok((i64::from(libc::major(metadata.rdev())), i64::from(libc::minor(metadata.rdev()))))
 }
 
 #[cfg(test)]
@@ -77,6 +88,6 @@ mod tests {
             build(&BlockIo { write_iops: vec![throttle], ..BlockIo::default() }).unwrap_err().to_string()
         };
         assert_eq!(of("/dev/not-there"), "stat /dev/not-there: no such file or directory");
-        assert_eq!(of("/dev/null"), "/dev/null is not a block device; only those can be throttled");
+        assert_eq!(of("/dev/null"), "/dev/null is not a block device; only those have limits");
     }
 }
