@@ -12,7 +12,9 @@ impl Engine {
     pub fn to_boot(&self) -> Result<Vec<Container>> {
         let mut wanted = Vec::new();
         for container in self.containers()?.into_iter().rev() {
-            if container.state == State::Exited && container.started_ns.is_some() {
+            // One that was never started is not exited. When it was started is not known of all: a host that lost its power has
+            // lost the run directory, too.
+            if container.state == State::Exited {
                 let recipe = Recipe::read(&self.paths.container(&container.id))?;
                 if recipe.is_some_and(|recipe| wants(recipe.request.restart, container.stopped)) {
                     wanted.push(container);

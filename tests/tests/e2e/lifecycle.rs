@@ -109,7 +109,11 @@ fn attached_twice_and_left_by_keys(#[values(Process, Vm)] isolation: Isolation) 
     let attach = || {
         let mut command = Sandbox::shared().command();
         command.args(["attach", &container.name]);
-        Terminal::start(command, 30, 90)
+        let mut terminal = Terminal::start(command, 30, 90);
+        // What the shell says to a line of one's own shows that one is there.
+        terminal.send("\r");
+        terminal.expect("ready> ", LIMIT);
+        terminal
     };
     let (mut one, mut two) = (attach(), attach());
     one.send("echo se\"en\"\r");
