@@ -32,7 +32,10 @@ fn a_loop_is_read_while_it_runs_and_after(#[values(Process, Vm)] isolation: Isol
 
     let all = logs(&container, &[]);
     let count = all.stdout.lines().count();
-    let said = |word: &str| -> String { (1..=count).map(|n| format!("{word}{n}\n")).collect() };
+    let said = |word: &str| {
+        let lines: Vec<_> = (1..=count).map(|n| format!("{word}{n}")).collect();
+        lines.join("\n") + "\n"
+    };
     assert_eq!((&all.stdout, &all.stderr), (&said("out"), &said("err")), "apart, whole and in order");
     assert_eq!((&followed.stdout, &followed.stderr), (&all.stdout, &all.stderr));
     let again = logs(&container, &["-f"]);
