@@ -32,10 +32,7 @@ fn a_loop_is_read_while_it_runs_and_after(#[values(Process, Vm)] isolation: Isol
 
     let all = logs(&container, &[]);
     let count = all.stdout.lines().count();
-    let said = |word: &str| {
-        let lines: Vec<_> = (1..=count).map(|n| format!("{word}{n}")).collect();
-        lines.join("\n") + "\n"
-    };
+    let said = |word: &str| (1..=count).map(|n| format!("{word}{n}\n")).collect::<Vec<_>>().concat();
     assert_eq!((&all.stdout, &all.stderr), (&said("out"), &said("err")), "apart, whole and in order");
     assert_eq!((&followed.stdout, &followed.stderr), (&all.stdout, &all.stderr));
     let again = logs(&container, &["-f"]);
