@@ -52,7 +52,8 @@ fn processes(ours: &dyn Fn(&str) -> bool) -> BTreeSet<String> {
         let helper = comm.starts_with("sandbox-shim")
             || comm.starts_with("sandbox-vmm")
             || comm.starts_with("sandbox-init");
-        if helper || (comm.trim() == "sandbox" && ours(&line)) {
+        // A dead one has no command line; it waits for its parent or, as an orphan, for the machine's init.
+        if !line.is_empty() && (helper || (comm.trim() == "sandbox" && ours(&line))) {
             found.insert(format!("{pid} {} {line}", comm.trim()));
         }
     }

@@ -23,6 +23,10 @@ pub(crate) fn labelled(
 
 /// With the labels that it was made with; call it while its directory is there.
 pub(crate) fn container(paths: &Paths, container: &Container, action: &str, more: &[(&str, &str)]) {
-    let recipe = Recipe::read(&paths.container(&container.id)).ok().flatten().unwrap_or_default();
-    labelled(paths, container, &recipe.labels, action, more);
+    labelled(paths, container, &labels(paths, &container.id), action, more);
+}
+
+/// The labels that a container was made with, as long as its directory is there.
+pub(crate) fn labels(paths: &Paths, id: &str) -> BTreeMap<String, String> {
+    Recipe::read(&paths.container(id)).ok().flatten().unwrap_or_default().labels
 }

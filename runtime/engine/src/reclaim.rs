@@ -89,10 +89,15 @@ pub(crate) fn release(
 /// Removes a container whose processes are gone, its anonymous volumes, and at last its row.
 pub(crate) fn remove_for_good(connection: &Connection, paths: &Paths, container: &Container) -> Result<()> {
     let id = container.id.as_str();
-    announce::container(paths, container, "destroy", &[]);
+    // What tells its labels goes first.
+    let labels = announce::labels(paths, id);
     volumes::remove_anonymous(connection, id, paths)?;
     remove::tree(&paths.container(id))?;
-    containers::delete(connection, id)
+    // Without its lock, which is in the directory, others may be here, too. One of them removes the row.
+    if containers::delete(connection, id)? {
+        announce::labelled(paths, container, &labels, "destroy", &[]);
+    }
+    Ok(())
 }
 
 /// How a container ended: as its command was `told`, else as the supervisor's last `word` has it, else, when it left none,

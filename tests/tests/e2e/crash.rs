@@ -13,12 +13,27 @@ use rstest::rstest;
 use sandbox_tests::Isolation::{self, Process, Vm};
 use sandbox_tests::{HostState, OurProcess, Sandbox};
 
+/// A directory with a root in it; what a failed test left to run there ends with it.
+struct OwnRoot {
+    dir: tempfile::TempDir,
+}
+
+impl Drop for OwnRoot {
+    fn drop(&mut self) {
+        let sandbox = Sandbox::at(self.dir.path());
+        let left = sandbox.sandbox(["ps", "-aq"]).stdout;
+        if !left.is_empty() {
+            sandbox.sandbox(["rm", "-f"].into_iter().chain(left.lines()));
+        }
+    }
+}
+
 /// A root of its own with one image, so that other tests' containers do not count.
-fn own_root() -> (tempfile::TempDir, Sandbox) {
+fn own_root() -> (OwnRoot, Sandbox) {
     let dir = tempfile::TempDir::new_in(sandbox_tests::scratch()).unwrap();
     let sandbox = Sandbox::at(dir.path());
     sandbox.run(Process, ["localhost/busybox", "true"]).expect_code(0);
-    (dir, sandbox)
+    (OwnRoot { dir }, sandbox)
 }
 
 #[rstest]

@@ -221,10 +221,9 @@ pub fn removing(connection: &Connection, id: &str) -> Result<()> {
     Ok(())
 }
 
-/// Deletes the row, after everything that it names is gone.
-pub fn delete(connection: &Connection, id: &str) -> Result<()> {
-    connection.prepare_cached("DELETE FROM containers WHERE id = ?1")?.execute([id])?;
-    Ok(())
+/// Deletes the row, after everything that it names is gone; false when somebody else was faster.
+pub fn delete(connection: &Connection, id: &str) -> Result<bool> {
+    Ok(connection.prepare_cached("DELETE FROM containers WHERE id = ?1")?.execute([id])? == 1)
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Container> {

@@ -12,9 +12,9 @@ use sandbox_tests::{HostState, LIMIT, OurProcess, Running, Sandbox, until};
 
 use super::own_root;
 
-const NAMES: [&str; 4] = ["one", "two", "three", "four"];
+const NAMES: [&str; 3] = ["one", "two", "three"];
 /// By hand: any other, `SANDBOX_STORM_SEED`.
-const SEED: u64 = 0x005e_ed0f_5707;
+const SEED: u64 = 4;
 
 /// A xorshift generator: the same storm for the same seed, as far as the machine's own time allows.
 struct Chance(u64);
@@ -39,19 +39,19 @@ fn number(name: &str, default: u64) -> u64 {
 /// One verb's words.
 fn verb(chance: &mut Chance, isolation: Isolation) -> Vec<String> {
     let name = chance.of(&NAMES);
-    let line = match chance.below(16) {
-        0..=4 => {
-            format!("run -d --isolation {} --name {name} localhost/busybox sleep 1000", isolation.name())
-        }
-        5 => format!("run --rm --isolation {} --name {name} localhost/busybox sleep 0.2", isolation.name()),
-        6 | 7 => format!("exec {name} sleep 0.1"),
-        8 => format!("stop -t 0 {name}"),
-        9 => format!("kill {name}"),
-        10 => format!("restart -t 0 {name}"),
-        11 => format!("start {name}"),
-        12 => format!("rm -f {name}"),
-        13 => format!("pause {name}"),
-        14 => format!("unpause {name}"),
+    let run = format!("--isolation {} --name {name} localhost/busybox sleep", isolation.name());
+    let line = match chance.below(18) {
+        0..=2 => format!("run -d {run} 1000"),
+        3 => format!("run -d --restart on-failure {run} 1000"),
+        4 => format!("run --rm {run} 0.2"),
+        5 | 6 => format!("exec {name} sleep 0.1"),
+        7 => format!("stop -t 0 {name}"),
+        8 => format!("kill {name}"),
+        9 => format!("restart -t 0 {name}"),
+        10..=12 => format!("start {name}"),
+        13 | 14 => format!("rm -f {name}"),
+        15 => format!("pause {name}"),
+        16 => format!("unpause {name}"),
         _ => format!("cp /etc/passwd {name}:/tmp/copied"),
     };
     line.split(' ').map(str::to_owned).collect()
@@ -69,7 +69,7 @@ fn finish(mut running: Running, what: &str) -> String {
     }
     let out = running.finish();
     assert!(!out.stderr.contains("panicked"), "{what}: {out:?}");
-    format!("{what}: {} {}", out.code, out.stderr.lines().next().unwrap_or_default())
+    format!("{} {}", out.code, out.stderr.lines().next().unwrap_or_default())
 }
 
 /// Says what happened up to a failure, and how to have it again.
@@ -91,8 +91,12 @@ impl Drop for Story {
 
 /// Every container is what it is said to be.
 fn states_are_true(sandbox: &Sandbox) {
-    let listed = sandbox.sandbox(["ps", "-a", "--no-trunc", "--format", "{{.ID}} {{.State}}"]).expect_code(0);
-    for line in listed.stdout.lines() {
+    let list = || {
+        let list = ["ps", "-a", "--no-trunc", "--format", "{{.ID}} {{.State}}"];
+        sandbox.sandbox(list).expect_code(0).stdout
+    };
+    // One whose process was killed is started again soon.
+    for line in until(list, |states| !states.contains("restarting")).lines() {
         let (id, state) = line.split_once(' ').unwrap();
         match state {
             "running" => {}
@@ -133,9 +137,13 @@ fn kills_among_random_verbs(#[values(Process, Vm)] isolation: Isolation) {
             // It may have ended just now.
             let _ = kill(victim.pid, Signal::SIGKILL);
         }
+        // Said before the wait, which may fail.
         story.rounds.push(format!("{what}; killed {}", victim.map_or("nobody", |victim| &victim.name)));
         let end = finish(running, &what);
-        story.rounds.last_mut().unwrap().extend([" -> ", end.as_str()]);
+        if let Some(round) = story.rounds.last_mut() {
+            *round += " -> ";
+            *round += &end;
+        }
     }
     // The orphans of the last round end by themselves; a command removes what they could not.
     let check = || {
@@ -151,7 +159,6 @@ fn kills_among_random_verbs(#[values(Process, Vm)] isolation: Isolation) {
     if all.len() > 2 {
         sandbox.sandbox(&all).expect_code(0);
     }
-    until(|| HostState::of(&sandbox), |now| *now == before);
     sandbox.run(isolation, ["localhost/busybox", "true"]).expect_code(0);
     assert_eq!(HostState::of(&sandbox), before);
 }
