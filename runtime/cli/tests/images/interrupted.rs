@@ -1,10 +1,12 @@
 //! Pulls that are cut off.
 
 use std::io::Read;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::pty::{OpenptyResult, Winsize, openpty};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigHandler, Signal, kill};
 use nix::unistd::Pid;
 
 use crate::place::{Place, noise};
@@ -40,11 +42,26 @@ fn size(path: &std::path::Path) -> u64 {
         .sum()
 }
 
+/// Makes the command take signals, though this test may itself have been started by something that ignores them, such as a
+/// shell in the background.
+fn with_signals(mut command: Command) -> Command {
+    let take = || {
+        for signal in [Signal::SIGINT, Signal::SIGTERM] {
+            // SAFETY: the default action runs no code of ours.
+            unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) }?;
+        }
+        Ok(())
+    };
+    // SAFETY: signal(2) is async-signal-safe.
+    unsafe { command.pre_exec(take) };
+    command
+}
+
 fn cut_off_and_resumed(signal: Signal) -> Option<i32> {
     let (registry, place) = (Registry::start(), Place::new());
     let name = big(&registry);
     registry.stall_at(Some(CUT));
-    let mut child = place.command(&["pull", &name]).spawn().unwrap();
+    let mut child = with_signals(place.command(&["pull", &name])).spawn().unwrap();
     fetched(&place, CUT as u64 / 2);
     kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
     let code = child.wait().unwrap().code();
@@ -77,7 +94,7 @@ fn a_terminal_sees_a_bar_that_moves() {
     registry.stall_at(Some(CUT));
     let size = Winsize { ws_row: 24, ws_col: 120, ws_xpixel: 0, ws_ypixel: 0 };
     let OpenptyResult { master, slave } = openpty(Some(&size), None).unwrap();
-    let mut command = place.command(&["pull", &name]);
+    let mut command = with_signals(place.command(&["pull", &name]));
     command.stdout(slave.try_clone().unwrap()).stderr(slave);
     let mut child = command.spawn().unwrap();
     drop(command);

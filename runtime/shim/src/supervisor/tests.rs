@@ -624,6 +624,24 @@ fn another_policy_counts_from_the_next_end_on() {
 }
 
 #[test]
+fn a_policy_does_not_outlive_the_command_that_the_container_is_tied_to() {
+    let exit = supervised(
+        |plan, _| plan.restart = Restart::Always,
+        |mut world| async move {
+            world.remote().notice().await;
+            let Inside { stdout, stderr, .. } = world.inside;
+            drop((world.remote.take(), stdout, stderr));
+            while !world.calls.borrow().contains(&"clear".to_owned()) {
+                tokio::task::yield_now().await;
+            }
+            let status = status::read(&world.directory).unwrap().unwrap();
+            assert_eq!((status.phase, status.restarts, status.stopped), (Phase::Exited, 0, false));
+        },
+    );
+    assert_eq!(exit, code(137));
+}
+
+#[test]
 fn a_container_that_does_not_take_its_stop_signal_is_killed() {
     let exit = supervised(
         |plan, _| plan.tied = false,

@@ -140,8 +140,11 @@ impl World<'_> {
     pub(crate) async fn ended(&mut self, exit: &Exit) {
         let ran = self.started.take().map_or(Duration::ZERO, |started| started.elapsed());
         self.board.died(exit, ran);
-        self.again =
-            if self.board.stopped() { None } else { self.backoff.next(self.restart, exit.code, ran) };
+        self.again = if self.ending || self.board.stopped() {
+            None
+        } else {
+            self.backoff.next(self.restart, exit.code, ran)
+        };
         if self.again.is_some() {
             self.board.restarting(exit);
             self.hub.notify(&Notice::Restarting).await;
