@@ -43,3 +43,59 @@ fn load_and_images_tell_what_is_there() {
     assert_eq!(id.trim().len(), 12);
     fresh.run(Process, [id.trim(), "true"]).expect_code(0);
 }
+
+/// What changes from run to run is taken out: when it is looked at, and where. The age of an image is in a column whose width
+/// follows, so columns are told apart by a bar.
+fn steady(text: &str, root: &str) -> String {
+    let mut steady = String::new();
+    for line in text.replace(root, "ROOT").lines() {
+        let line = match line.split_once("\"LastTagTime\": ") {
+            Some((indent, _)) => format!("{indent}\"LastTagTime\": NOW"),
+            None if line.starts_with([' ', '{', '[']) => line.to_owned(),
+            None => columns(line),
+        };
+        steady.extend([&line, "\n"]);
+    }
+    steady
+}
+
+fn columns(line: &str) -> String {
+    let is_age = |word: &str| word.ends_with(" ago") && word.starts_with(|c: char| c.is_ascii_digit());
+    let words = line.split("   ").map(str::trim).filter(|word| !word.is_empty());
+    words.map(|word| if is_age(word) { "AGO" } else { word }).collect::<Vec<_>>().join(" | ")
+}
+
+#[test]
+fn tables_and_json_of_the_fixtures_are_dockers() {
+    let dir = tempfile::TempDir::new_in(sandbox_tests::scratch()).unwrap();
+    let fresh = Sandbox::at(dir.path());
+    for image in ["alpine.tar", "python.tar"] {
+        fresh.sandbox(["load", "-q", "-i", &fixture(image)]).expect_code(0);
+    }
+    let mut all = String::new();
+    for line in [
+        "images",
+        "images --digests --no-trunc",
+        "images -q",
+        "images --format {{.Repository}}:{{.Tag}}={{.ID}}({{.Size}})",
+        "history python:3.12-alpine",
+        "history --no-trunc --format {{.ID}}|{{.Size}}|{{.CreatedAt}} python:3.12-alpine",
+        "image inspect alpine",
+        "image inspect --format {{json.Config.Env}}{{len.RootFS.Layers}} python:3.12-alpine",
+        "system df",
+        "system df -v",
+        "system df --format {{json.}}",
+    ] {
+        let words: Vec<String> =
+            line.split(' ').map(|word| word.replace("json.", "json .").replace("len.", "len .")).collect();
+        let out = fresh.sandbox(&words).expect_code(0);
+        all.extend(["$ sandbox ", line, "\n", &out.stdout]);
+    }
+    let root = fresh.root.to_str().unwrap().to_owned();
+    let seen = steady(&all, &root);
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/snapshots/images.txt");
+    if std::env::var_os("SANDBOX_SNAPSHOTS").is_some() {
+        std::fs::write(file, &seen).unwrap();
+    }
+    assert_eq!(seen, include_str!("snapshots/images.txt"), "SANDBOX_SNAPSHOTS=1 writes {file} anew");
+}
