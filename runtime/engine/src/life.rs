@@ -121,7 +121,8 @@ impl Engine {
                 state => format!("container is {state}: stop the container before removing or force remove"),
             }));
         }
-        if view.is_running() {
+        // One that is just being started, too: it is asked for its end as soon as its supervisor listens.
+        if view.is_running() || force && container.state == State::Running {
             match self.stop(container, Stop { timeout_s: Some(0), ..Stop::default() }) {
                 Ok(()) | Err(Error::NotRunning(_)) => {}
                 Err(e) => return Err(e),
