@@ -63,7 +63,8 @@ impl Engine {
         let id = id::generate()?;
         let inherited = self.inherited(request)?;
         let (mounts, uses) = volumes::resolve(request, inherited, &image.volumes, &self.paths)?;
-        let (plan, recipe) = self.plan(&id, request, image, mounts, &host)?;
+        let (mut plan, recipe) = self.plan(&id, request, image, mounts, &host)?;
+        self.resolve(&mut plan, request)?;
         let container = Container {
             name: request.name.as_deref().map_or(Ok(""), name::validate)?.to_owned(),
             image_id: image.id.clone(),
@@ -130,7 +131,7 @@ impl Engine {
                 volatile: request.auto_remove,
             },
             container_dir: dir,
-            joins: self.joins(request)?,
+            joins: Vec::new(),
             run_dir,
             cgroup: host
                 .cgroup
@@ -156,6 +157,13 @@ impl Engine {
             spec,
         };
         Ok((plan, recipe))
+    }
+
+    /// What a start needs of others: the containers that it joins, the addresses of its log daemon. Not for a look at
+    /// its files.
+    pub(crate) fn resolve(&self, plan: &mut Plan, request: &Request) -> Result<()> {
+        plan.joins = self.joins(request)?;
+        crate::logs::resolve(&mut plan.log)
     }
 
     /// The command that a supervisor becomes at its end.
@@ -244,7 +252,7 @@ pub const REAP: &str = "reap";
 
 /// How it is logged. Its name is put in when it is started: by then it has one.
 fn log(id: &str, request: &Request, image: &Defaults, recipe: &Recipe) -> Result<LogPlan> {
-    let mut plan = LogPlan {
+    let plan = LogPlan {
         driver: request.log.driver.clone().unwrap_or_else(|| DEFAULT_DRIVER.to_owned()),
         options: request.log.options.clone(),
         subject: Subject {
@@ -258,7 +266,6 @@ fn log(id: &str, request: &Request, image: &Defaults, recipe: &Recipe) -> Result
         addresses: Vec::new(),
     };
     sandbox_shim::log::validate(&plan.driver, &plan.options).map_err(Error::Invalid)?;
-    crate::logs::resolve(&mut plan)?;
     Ok(plan)
 }
 

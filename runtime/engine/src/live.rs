@@ -143,7 +143,7 @@ impl Engine {
     ) -> Result<Conversation> {
         let stream = self.connect(container)?;
         stream.set_read_timeout(Some(patience)).map_err(Error::system("set a time-out"))?;
-        conversation(stream, request)
+        Conversation::open(stream, request)
     }
 
     /// The same for what is done or not.
@@ -153,7 +153,7 @@ impl Engine {
 
     /// Opens a conversation.
     pub(crate) fn opened(&self, container: &Container, request: &Request) -> Result<Conversation> {
-        conversation(self.connect(container)?, request)
+        Conversation::open(self.connect(container)?, request)
     }
 
     /// Waits for the next end of a running container; [`Error::NotRunning`] when it runs no more. `ready` is called when the
@@ -173,16 +173,6 @@ impl Engine {
             }
         }
     }
-}
-
-fn conversation(stream: UnixStream, request: &Request) -> Result<Conversation> {
-    let (sender, receiver) = client::connect(stream).map_err(Error::system("connect to the supervisor"))?;
-    match sender.request(request) {
-        // It has just ended, or never listens: the answer tells.
-        Ok(()) | Err(client::FrameError::Io(_)) => {}
-        Err(e) => return Err(Error::invalid(format!("ask the supervisor: {e}"))),
-    }
-    Ok(Conversation { _sender: sender, receiver })
 }
 
 /// A question and what comes of it.

@@ -73,7 +73,8 @@ impl Engine {
         let host = Host::look(&recipe.request.limits, &self.vm);
         isolation::check(&recipe.request, &host)?;
         let image = Defaults::from(&self.image(&container.image_id)?);
-        let (plan, _) = self.plan(&container.id, &recipe.request, &image, recipe.mounts, &host)?;
+        let (mut plan, _) = self.plan(&container.id, &recipe.request, &image, recipe.mounts, &host)?;
+        self.resolve(&mut plan, &recipe.request)?;
         // The word of before is not the next end's.
         match std::fs::remove_file(dir.join(status::FILE)) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
